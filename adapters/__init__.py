@@ -1,0 +1,1 @@
+"""Wires: one folder each with its source, its destination and its acknowledgements."""

@@ -1,0 +1,83 @@
+"""A watched folder, one blocking call each: what is in it, what one file holds, where a file goes when it is done."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import NamedTuple
+
+HEAD = 64 * 1024
+"""Bytes kept of a file that is too long."""
+CHUNK = 1 << 20
+
+
+class Sight(NamedTuple):
+    """A file as it was seen once. The same sight again means that nobody wrote to it in between."""
+
+    modified: int  # nanoseconds; first, so that sights sort by age
+    name: str
+    size: int
+    inode: int
+
+
+class Content(NamedTuple):
+    """A whole file, or only how it begins if it is longer than the limit. `digest`: SHA-256 of all of it."""
+
+    body: bytes
+    digest: str
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Only regular files count: no symbolic links, no subfolders, nothing hidden."""
+
+    path: Path
+    pattern: str
+
+    def look(self) -> list[Sight]:
+        """Every file whose name matches, oldest first; OSError if the folder cannot be read."""
+        with os.scandir(self.path) as entries:
+            wanted = [e for e in entries if not e.name.startswith(".") and fnmatchcase(e.name, self.pattern)]
+            return sorted(seen for e in wanted if (seen := _sight(e)))
+
+    def read(self, sight: Sight, limit: int) -> Content | None:
+        """What the file holds; None if it is not (or no longer) what was seen."""
+        try:
+            handle = os.open(self.path / sight.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return None
+        with os.fdopen(handle, "rb") as file:
+            if _of(sight.name, os.fstat(handle)) != sight:
+                return None
+            body = file.read(sight.size if sight.size <= limit else HEAD)
+            digest = hashlib.sha256(body)
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+            unchanged = _of(sight.name, os.fstat(handle)) == sight
+        return Content(body, digest.hexdigest(), sight.size <= limit) if unchanged else None
+
+    def move(self, name: str, digest: str, to: Path, note: str = "") -> None:
+        """Into `to`, with `note` beside it as NAME.reason. What is there already stays: then the name gets
+        the digest, and only the very same content under the same name is replaced."""
+        to.mkdir(exist_ok=True)
+        plain = Path(name)
+        target = plain if not (to / plain).exists() else plain.with_stem(f"{plain.stem}.{digest[:16]}")
+        if note:
+            (to / f"{target}.reason").write_text(f"{note}\n")
+        os.rename(self.path / name, to / target)
+
+
+def _sight(entry: os.DirEntry[str]) -> Sight | None:
+    try:
+        return _of(entry.name, entry.stat(follow_symlinks=False)) if entry.is_file(follow_symlinks=False) else None
+    except FileNotFoundError:
+        return None
+
+
+def _of(name: str, stat: os.stat_result) -> Sight:
+    return Sight(stat.st_mtime_ns, name, stat.st_size, stat.st_ino)
+

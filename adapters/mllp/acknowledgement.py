@@ -1,0 +1,181 @@
+"""What a sender is told: the general acknowledgement, ACK (HL7 v2.5.1 chapter 2: 2.9, 2.13.1, 2.15.5, 2.15.8)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Literal
+
+from adapters.mllp.header import Header
+from engine.message import Accepted, Duplicate, Receipt, Refused, Unavailable, Uncertain
+from formats import hl7v2
+from store.reason import Reason
+
+Verdict = Literal["accepted", "duplicate", "refused", "unsupported", "unavailable"]
+Code = Literal["AA", "AE", "AR"]
+
+CODES: Mapping[Verdict, Code] = {
+    "accepted": "AA",
+    "duplicate": "AA",
+    "refused": "AE",  # the content
+    "unsupported": "AR",  # a kind of message that nobody here takes, or no message at all
+    "unavailable": "AR",  # our trouble
+}
+"""MSA-1 by what became of the message; table 0008 in original mode. A commit accept is CA, CE, CR instead."""
+
+_ERRORS = {
+    "segment-order": ("100", "Segment sequence error"),
+    "several-messages": ("100", "Segment sequence error"),
+    "missing-segment": ("100", "Segment sequence error"),
+    "missing-field": ("101", "Required field missing"),
+    "blank-patient-id": ("101", "Required field missing"),
+    "no-patient": ("101", "Required field missing"),
+    "no-time": ("101", "Required field missing"),
+    "undecodable": ("102", "Data type error"),
+    "bad-time": ("102", "Data type error"),
+    "unsupported-charset": ("103", "Table value not found"),
+    "unmapped": ("103", "Table value not found"),
+    "no-msh": ("200", "Unsupported message type"),
+    "batch": ("200", "Unsupported message type"),
+    "unsupported": ("200", "Unsupported message type"),
+    "test-message": ("202", "Unsupported processing id"),
+    "unknown-authority": ("204", "Unknown key identifier"),
+    "two-identifiers": ("204", "Unknown key identifier"),
+}
+"""ERR-3 by the code of a Reason (table 0357)."""
+_OTHER = ("207", "Application internal error")
+
+_UNREADABLE = Header([b"MSH", b"|", b"^~\\&", *[b""] * 8, b"P", b"2.5.1", *[b""] * 6], hl7v2.STANDARD)
+"""Stands in for the MSH of what has none."""
+
+_POSITIVE: Mapping[type[Receipt], Verdict] = {Accepted: "accepted", Duplicate: "duplicate"}
+_TEXT = 80
+_SEGMENT = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?")
+_BEFORE_2_5 = re.compile(rb"2\.[0-4](?!\d)")
+_CONDITIONS = {b"AL": (True, True), b"NE": (False, False), b"SU": (True, False), b"ER": (False, True)}
+
+
+class Acknowledger:
+    """Makes the acknowledgements of one listener.
+
+    `clock` gives microseconds since the epoch. `origin` begins every MSH-10 of ours: with the count that
+    follows it has to stay within 20 characters and be unlike that of any other run.
+
+    At most one answer is given per message. If MSH-15 asks for one, it is the commit accept; else, if MSH-16
+    asks for one, it is the application's; if neither field says anything (or `original` is set), original
+    mode holds. So a sender that fills in MSH-16 alone gets AA, AE or AR.
+    """
+
+    def __init__(
+        self, codes: Mapping[Verdict, Code], *, original: bool, clock: Callable[[], int], origin: str
+    ) -> None:
+        self._codes = {verdict: code.encode() for verdict, code in {**CODES, **codes}.items()}
+        self._original = original
+        self._clock = clock
+        self._origin = origin.encode()
+        self._count = 0
+        self._second = (0, b"")
+
+    def answer(self, header: Header | None, receipt: Receipt, *, message: bool = True) -> bytes | None:
+        """The answer to one message, None if it is to have none. `message` False: it was not even one."""
+        if header is None:
+            header = _UNREADABLE
+        elif header.acknowledges:
+            return None
+        if isinstance(receipt, (Accepted, Duplicate)):
+            if receipt.reply is not None:
+                return receipt.reply
+            return self._acknowledgement(header, self._codes[_POSITIVE[type(receipt)]])
+        if isinstance(receipt, Uncertain):
+            return None
+        verdict = _negative(receipt, message)
+        return self._acknowledgement(header, self._codes[verdict], receipt.reason)
+
+    def _acknowledgement(self, header: Header, code: bytes, reason: Reason | None = None) -> bytes | None:
+        fields = header.fields
+        if not self._original and (fields[15] or fields[16]):
+            mode = _mode(fields[15], fields[16], positive=code == b"AA")
+            if not mode:
+                return None
+            code = mode + code[1:]
+        segments = [self._msh(header), fields[1].join((b"MSA", code, fields[10]))]
+        if reason:
+            segments[1] += fields[1] + _text(str(reason)[:_TEXT], header)
+            segments.append(_err(reason, header))
+        return b"\r".join(segments) + b"\r"
+
+    def _msh(self, header: Header) -> bytes:
+        fields, component = header.fields, header.separators.component
+        event = fields[9].split(component, 2)[1:2]
+        kind = component.join((b"ACK", event[0], b"ACK")) if event and event[0] else b"ACK"
+        self._count += 1
+        own = b"%b%d" % (self._origin, self._count)
+        said = (b"MSH", fields[2], *fields[5:7], *fields[3:5], self._now(), b"", kind, own, *fields[11:13])
+        if fields[18]:
+            said = (*said, b"", b"", b"", b"", b"", fields[18])
+        return fields[1].join(said)
+
+    def _now(self) -> bytes:
+        second = self._clock() // 1_000_000
+        if second != self._second[0]:
+            text = datetime.fromtimestamp(second, UTC).strftime("%Y%m%d%H%M%S+0000")
+            self._second = (second, text.encode())
+        return self._second[1]
+
+
+def _negative(receipt: Refused | Unavailable, message: bool) -> Verdict:
+    if isinstance(receipt, Unavailable):
+        return "unavailable"
+    return "unsupported" if receipt.unsupported or not message else "refused"
+
+
+def _mode(accept: bytes, application: bytes, *, positive: bool) -> bytes:
+    """How MSA-1 begins by MSH-15 and MSH-16: `C` or `A` (table 0008), nothing if no answer is asked for."""
+    accept, application = accept.strip(b'"'), application.strip(b'"')
+    if not accept and not application:
+        return b"A"
+    if _asks(accept, positive):
+        return b"C"
+    return b"A" if _asks(application, positive) else b""
+
+
+def _asks(condition: bytes, positive: bool) -> bool:
+    """Table 0155. What is not in it is taken for AL: better one answer too many than a sender that waits."""
+    if not condition:
+        return False
+    success, failure = _CONDITIONS.get(condition, (True, True))
+    return success if positive else failure
+
+
+def _err(reason: Reason, header: Header) -> bytes:
+    fields, component = header.fields, header.separators.component
+    code, meaning = _ERRORS.get(reason.code, _OTHER)
+    error = (code.encode(), meaning.encode(), b"HL70357")
+    place = _location(reason.place)
+    if _BEFORE_2_5.match(fields[12]):
+        within = header.separators.subcomponent
+        place = [*(place + [b""] * 3)[:3], within.join(error) if within else error[0]]
+        return b"ERR" + fields[1] + component.join(place)
+    said = (b"ERR", b"", component.join(place), component.join(error), b"E", _text(reason.code, header), b"")
+    return fields[1].join((*said, _text(str(reason), header), _text(reason.text, header)))
+
+
+def _location(place: str) -> list[bytes]:
+    """A path as ERL: segment, its sequence, field, repetition, component, subcomponent (2.A.28)."""
+    try:
+        path = hl7v2.path(place)
+    except ValueError:
+        segment = _SEGMENT.fullmatch(place)
+        return [segment[1].encode(), (segment[2] or "1").encode()] if segment else []
+    numbers = [path.occurrence or 1, path.field, path.repetition or 1, path.component, path.subcomponent]
+    return [path.segment.encode(), *(b"%d" % n for n in numbers if n)]
+
+
+def _text(text: str, header: Header) -> bytes:
+    """Text of ours, escaped for the sender; without an escape character delimiters become blanks."""
+    plain = text.encode("ascii", "replace").decode()
+    if not header.separators.escape:
+        delimiters = b"".join(header.separators).decode()
+        plain = plain.translate(dict.fromkeys(map(ord, delimiters), " "))
+    return hl7v2.escape(plain, header.separators, "ascii")

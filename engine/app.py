@@ -1,0 +1,313 @@
+"""The composition root: the only file that knows everybody. It builds the engine, starts it and stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+import uvicorn
+import uvloop
+
+from engine.channel import Channel, Configuration
+from engine.journal import SQL
+from engine.logging import configure
+from engine.plugin import discover
+from engine.running import Running
+from engine.runtime.delivery import Dispatcher
+from engine.runtime.filing import Filed
+from engine.runtime.intake import Intake
+from engine.runtime.metrics import Metrics
+from engine.runtime.worker import Worker
+from store.database import one
+from store.database.commit import Committer
+from store.database.sqlite import Sqlite, create
+from store.reason import Reason
+
+if TYPE_CHECKING:
+    from engine.config.problem import Problem
+
+DRAIN = 10.0  # seconds that deliveries in hand get at a stop
+HTTP = "127.0.0.1:8080"
+log = structlog.get_logger("engine")
+
+
+def run(config: Path, data: Path, env: str | None) -> int:
+    """Lint, start, serve until SIGTERM or SIGINT, drain. Exit status 0 after a clean stop."""
+    configure()
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _only_one(data) as free:
+        if not free:
+            print(f"another engine runs on {data}; stop it first, or use another --data", file=sys.stderr)
+            return 1
+        connection = create(data / "chartwire.db")
+        configuration = load(config, env, _secret(connection))
+        if isinstance(configuration, list):
+            return _report(configuration)
+        sys.setswitchinterval(0.001)  # the event loop answers senders; it must not wait long for the worker
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(_Engine(configuration, data, connection).serve())
+
+
+def load(config: Path, env: str | None, identity_secret: bytes) -> Configuration | list[Problem]:
+    """Compile a configuration directory with every installed plugin."""
+    from engine.config import load as compile_configuration
+
+    discover("adapters", "transforms")
+    return compile_configuration(config, env, os.environ, identity_secret)
+
+
+def check(config: Path, env: str | None) -> int:
+    """Lint everything; print all problems at once."""
+    configuration = load(config, env, b"check")
+    if isinstance(configuration, list):
+        return _report(configuration)
+    for warning in configuration.warnings:
+        print(f"warning: {warning}")
+    print(f"ok: {len(configuration.channels)} channels, {len(configuration.partners)} destinations")
+    return 0
+
+
+def _report(problems: Sequence[Problem]) -> int:
+    for problem in problems:
+        print(problem, file=sys.stderr)
+    print(f"{len(problems)} problem{'s' * (len(problems) != 1)}; nothing was started", file=sys.stderr)
+    return 1
+
+
+@contextlib.contextmanager
+def _only_one(data: Path) -> Iterator[bool]:
+    with (data / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _secret(connection: Sqlite) -> bytes:
+    """The installation's identity key: made once, kept with the data that it names."""
+    if row := one(connection, SQL.setting, ("identity",)):
+        return bytes(row[0])
+    secret = secrets.token_bytes(32)
+    connection.begin()
+    connection.run(SQL.set_setting, ("identity", secret))
+    connection.commit()
+    return secret
+
+
+@dataclass
+class _Engine:
+    configuration: Configuration
+    data: Path
+    connection: Sqlite
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    status: int = 0
+    unready: Reason | None = field(default_factory=lambda: Reason("starting", "the engine is starting"))
+    addresses: dict[str, str] = field(default_factory=dict)
+
+    async def serve(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stopping.set)
+        self._compose()
+        for warning in self.configuration.warnings:
+            log.warning("risk accepted", text=warning)
+        try:
+            async with self._background(self.worker.run()), self._deliveries(), self._web():
+                await self._listen()
+        except* Exception as group:
+            for error in group.exceptions:
+                log.error("stopped by", error=type(error).__name__)
+            self.status = 1
+        finally:
+            await self.committer.stop()
+            for connection in (self.reader, self.connection):
+                connection.close()
+            (self.data / "engine.json").unlink(missing_ok=True)
+        log.info("stopped", status=self.status)
+        return self.status
+
+    # -- parts
+
+    def _compose(self) -> None:
+        path = self.data / "chartwire.db"
+        self.reader = Sqlite(path, writes=False)
+        self.committer = Committer(self.connection, self._dead, self._committed)
+        self.metrics = Metrics()
+        channels = {c.name: c for c in self.configuration.channels}
+        identity = self.configuration.identity
+        self.dispatchers = {
+            p.name: Dispatcher(p, self.reader, self.committer, self.metrics) for p in self.configuration.partners
+        }
+        self.worker = Worker(channels, self.reader, self.committer, self.connection.broken, identity, self._filed)
+        self.running = Running(
+            self.configuration, self.reader, self.committer, identity, self.metrics, lambda: self.unready
+        )
+
+    def _dead(self, error: BaseException) -> None:
+        """Nobody can commit any more: stop the process, so that senders see closed connections and try again."""
+        log.critical("the committer died", error=type(error).__name__)
+        self.unready = Reason("no-committer", "the database failed; the process is stopping")
+        self.status = 70
+        self.stopping.set()
+
+    def _committed(self) -> None:
+        self.worker.wake()
+
+    def _filed(self, channel: str, filed: Filed) -> None:
+        self.metrics.ended(channel, filed.processed.state)
+        for destination, lane in filed.lanes:
+            if dispatcher := self.dispatchers.get(destination):
+                dispatcher.wake(lane)
+
+    # -- life
+
+    async def _listen(self) -> None:
+        """Run the sources until it is time to stop; report readiness when all of them listen."""
+        groups = _by_source(self.configuration.channels)
+        waiting = {group[0].name for group in groups}
+
+        def ready(group: Sequence[Channel], address: str) -> None:
+            for channel in group:
+                self.addresses[channel.name] = address
+            waiting.discard(group[0].name)
+            if not waiting:
+                self._ready()
+
+        if not groups:
+            self._ready()
+        async with asyncio.TaskGroup() as tasks:
+            sources = [tasks.create_task(self._source(group, ready)) for group in groups]
+            await self.stopping.wait()
+            self.unready = self.unready or Reason("stopping", "the engine is stopping")
+            log.info("stopping")
+            for source in sources:
+                source.cancel()
+
+    async def _source(self, group: Sequence[Channel], ready: object) -> None:
+        assert callable(ready)
+        channel = group[0]
+        intake = Intake(
+            group, self.committer, self.configuration.identity, self.metrics,
+            lambda filed: self._filed(channel.name, filed),
+        )  # fmt: skip
+        await channel.source.run(intake, lambda address: ready(group, address))
+
+    def _ready(self) -> None:
+        self.unready = None
+        told = {"pid": os.getpid(), "http": f"http://{self.http}", "sources": self.addresses}
+        partial = self.data / "engine.json.new"
+        partial.write_text(json.dumps(told))
+        partial.replace(self.data / "engine.json")
+        log.info("ready", http=self.http, sources=self.addresses)
+
+    @contextlib.asynccontextmanager
+    async def _background(self, work: object) -> AsyncIterator[None]:
+        task = asyncio.create_task(work)  # type: ignore[arg-type, var-annotated]
+        task.add_done_callback(self._ended)
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """A part that ends by itself takes the engine down: half an engine would look alive."""
+        if not task.cancelled() and (error := task.exception()):
+            log.critical("a part of the engine ended", error=type(error).__name__)
+            self.status = 1
+            self.stopping.set()
+
+    @contextlib.asynccontextmanager
+    async def _deliveries(self) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(d.run()) for d in self.dispatchers.values()]
+        for task in tasks:
+            task.add_done_callback(self._ended)
+        try:
+            yield
+        finally:
+            for dispatcher in self.dispatchers.values():
+                dispatcher.stop()
+            if tasks:
+                _, late = await asyncio.wait(tasks, timeout=DRAIN)
+                for task in late:
+                    task.cancel()
+                if late:
+                    await asyncio.wait(late)
+
+    @contextlib.asynccontextmanager
+    async def _web(self) -> AsyncIterator[None]:
+        """HTTP on loopback with tokens, and the same for the local operator on a socket that only he can open."""
+        import web
+
+        host, _, port = os.environ.get("CHARTWIRE_HTTP", HTTP).rpartition(":")
+        tcp = _Server(web.build(self.running, trusted=False), host=host, port=int(port))
+        with _short(self.data) as directory:
+            local = _Server(web.build(self.running, trusted=True), uds=f"{directory}/engine.sock")
+            async with tcp.running(), local.running():
+                (self.data / "engine.sock").chmod(0o600)
+                self.http = f"{host}:{tcp.port}"
+                yield
+        (self.data / "engine.sock").unlink(missing_ok=True)
+
+
+def _by_source(channels: Sequence[Channel]) -> list[list[Channel]]:
+    """Channels with the same source settings share one listener and are told apart by their `feed:`."""
+    groups: list[list[Channel]] = []
+    for channel in channels:
+        group = next((g for g in groups if g[0].source == channel.source), None)
+        if group is None:
+            groups.append([channel])
+        else:
+            group.append(channel)
+    return groups
+
+
+@contextlib.contextmanager
+def _short(directory: Path) -> Iterator[str]:
+    """A path to the directory that is short enough for a socket's name (107 bytes on Linux)."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn as a part of this process: it starts and stops with us and leaves signals alone."""
+
+    def __init__(self, app: object, **where: object) -> None:
+        super().__init__(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", **where))  # type: ignore[arg-type]
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+    @property
+    def port(self) -> int:
+        return int(self.servers[0].sockets[0].getsockname()[1])
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self.serve())
+        while not self.started and not task.done():
+            await asyncio.sleep(0.005)
+        if not self.started:
+            raise OSError("the HTTP address is taken; set CHARTWIRE_HTTP=HOST:PORT")
+        try:
+            yield
+        finally:
+            self.should_exit = True
+            await asyncio.wait([task])

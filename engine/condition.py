@@ -1,0 +1,111 @@
+"""`when:` is data: fields and the values they may have, joined by any, all and not, compiled to closures.
+
+    {OBX-8: [HH, LL], not: {PID-5.1: ZZTEST}}     several keys: all of them
+    {any: [{OBX-8: HH}, {OBR-27.6: STAT}]}        `"*"`: there is a value; `""`: there is none
+
+A path without an index means every occurrence, and one occurrence with an accepted value is enough; a value is
+compared with the first component where the path names none. Each line looks at the whole message by itself.
+What this cannot say is the name of a registered predicate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from engine.fault import Fault, nearest
+from formats import hl7v2
+
+Predicate = Callable[[Any], bool]
+
+JOINS = ("any", "all", "not")
+
+
+def always(body: Any) -> bool:
+    return True
+
+
+def condition(data: Any, predicates: Mapping[str, Predicate]) -> Predicate | list[Fault]:
+    """The closure of a `when:`, or everything that is wrong with it."""
+    faults: list[Fault] = []
+    made = _condition(data, predicates, (), faults)
+    return faults or made
+
+
+def _condition(
+    data: Any, predicates: Mapping[str, Predicate], at: tuple[str | int, ...], faults: list[Fault]
+) -> Predicate:
+    if isinstance(data, str):
+        return _named(data, predicates, at, faults)
+    if not isinstance(data, Mapping) or not data:
+        shape = "a condition is PATH: value, any, all, not, or the name of a predicate"
+        faults.append(Fault("bad-condition", shape, "write {OBX-8: [HH, LL]}", at))
+        return always
+    return _all([_entry(str(k), v, predicates, (*at, k), faults) for k, v in data.items()])
+
+
+def _entry(
+    key: str, value: Any, predicates: Mapping[str, Predicate], at: tuple[str | int, ...], faults: list[Fault]
+) -> Predicate:
+    if key == "not":
+        inner = _condition(value, predicates, at, faults)
+        return lambda body: not inner(body)
+    if key in ("any", "all"):
+        if not isinstance(value, list) or not value:
+            faults.append(Fault("bad-condition", f"{key} takes a list of conditions", "write [{...}, {...}]", at))
+            return always
+        parts = [_condition(v, predicates, (*at, i), faults) for i, v in enumerate(value)]
+        return _any(parts) if key == "any" else _all(parts)
+    return _field(key, value, at, faults)
+
+
+def _named(
+    name: str, predicates: Mapping[str, Predicate], at: tuple[str | int, ...], faults: list[Fault]
+) -> Predicate:
+    if found := predicates.get(name):
+        return found
+    faults.append(Fault("unknown-predicate", f'no predicate "{name}"', nearest(name, predicates), at))
+    return always
+
+
+def _field(key: str, value: Any, at: tuple[str | int, ...], faults: list[Fault]) -> Predicate:
+    try:
+        path = hl7v2.path(key)
+    except ValueError as error:
+        hint = "write a path such as PID-5.1, or any, all, not"
+        if (near := nearest(key, JOINS)).startswith("did"):
+            hint = near
+        faults.append(Fault("bad-path", str(error), hint, at, key=True))
+        return always
+    values = value if isinstance(value, list) else [value]
+    if not values or any(v is None or isinstance(v, (list, Mapping)) for v in values):
+        faults.append(
+            Fault("bad-condition", f"{key} takes a value or a list of values", 'an absent value is ""', at)
+        )
+        return always
+    return _accepts(path, frozenset(_text(v) for v in values))
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _accepts(path: hl7v2.Path, accepted: frozenset[str]) -> Predicate:
+    first = path if path.component or path.fixed else replace(path, component=1)
+    wanted = accepted - {"*", ""}
+    if "*" in accepted:
+        return always if "" in accepted else lambda body: bool(body.values(path))
+    if "" not in accepted:
+        return lambda body: not wanted.isdisjoint(body.values(first))
+    return lambda body: not body.values(path) or not wanted.isdisjoint(body.values(first))
+
+
+def _all(parts: list[Predicate]) -> Predicate:
+    if len(parts) == 1:
+        return parts[0]
+    return lambda body: all(part(body) for part in parts)
+
+
+def _any(parts: list[Predicate]) -> Predicate:
+    return lambda body: any(part(body) for part in parts)

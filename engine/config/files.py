@@ -1,0 +1,134 @@
+"""What stands in the files of a configuration: their keys are the fields of these classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from engine.channel import Partner, RetryPolicy
+from engine.condition import Predicate, always
+from engine.config.pick import FormatSetting, SourceSetting, StepSetting, built, choose
+from engine.config.read import read
+from engine.fault import Fault, Wrong
+from engine.plugin import registered
+from engine.settings import Path, Seconds, Site, When, Written, Zone
+from formats import hl7v2
+
+Order = hl7v2.Path | Literal["patient"]
+
+
+def _order(value: Any, site: Site) -> Order:
+    """PID-3 is the patient's own identifier by authorities.yaml, whichever repetition that is."""
+    if value in ("patient", "PID-3"):
+        return "patient"
+    try:
+        return hl7v2.path(str(value))
+    except ValueError as error:
+        raise Wrong(Fault("bad-path", str(error), "write a path such as PV1-19, or patient")) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepts:
+    """Which messages a channel takes as real."""
+
+    processing_id: Annotated[str | list[str], "accepted values of MSH-11.1"] = "P"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelFile:
+    """channels/NAME.yaml: what comes in and what it means."""
+
+    channel: Annotated[str, "the name; the file has the same"]
+    source: SourceSetting
+    format: FormatSetting
+    timezone: Annotated[Zone, "the zone of times that carry no offset"]
+    about: Annotated[str, "for people"] = ""
+    accepts: Accepts = Accepts()
+    feed: Annotated[When | None, "which messages of a shared source are this channel's: {MSH-3.1: LAB}"] = None
+    order_by: Annotated[
+        Order | None,
+        Written(_order, {"type": "string"}, "HL7 path, or patient"),
+        "what must keep its order; without it the whole channel does",
+    ] = None
+    authority: Annotated[str | None, "whose identifiers they are when CX-4 is empty"] = None
+    rank: Annotated[int, "which of two feeds wins at equal times: the higher"] = 0
+    clock: Annotated[tuple[Path, ...], "where the source time is: the first path with a value"] = ()
+    future_limit: Annotated[Seconds, "how far ahead of our clock a source time may be"] = 86400.0
+    ack: Annotated[Literal["stored", "processed"], "what an AA means"] = "stored"
+    pipeline: Annotated[tuple[StepSetting, ...], "repairs, in order"] = ()
+    store: Annotated[StepSetting | None, "the translation into the chart"] = None
+
+
+@dataclass(frozen=True, slots=True)
+class RouteEntry:
+    """One entry of `routes:`: who is told what, in which form."""
+
+    from_: Annotated[str | list[str], "channels"]
+    to: Annotated[str | list[str], "destinations"]
+    name: Annotated[str, "default: FROM-TO"] = ""
+    when: Annotated[When, "which messages; default: all"] = always
+    transform: Annotated[tuple[StepSetting, ...], "steps on the way out"] = ()
+    send: Annotated[Literal["message", "chart"], "the message, or the resources that it changed"] = "message"
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerSettings:
+    """What every destination takes beside its type."""
+
+    retry: RetryPolicy = RetryPolicy()
+    connections: Annotated[int, "how many deliveries at once"] = 1
+    head: Annotated[Literal["block", "park"], "what a dead delivery does to those behind it"] = "park"
+
+
+PARTNER_KEYS = ("retry", "connections", "head")
+
+
+def _partner(value: Any, site: Site) -> Partner:
+    """A destination without its name, which is the key above."""
+    if not isinstance(value, Mapping):
+        value = {str(value): None} if isinstance(value, str) else {}
+    own = {k: v for k, v in value.items() if k in PARTNER_KEYS}
+    values, faults = read(PartnerSettings, own, site)
+    if values.get("connections", 1) < 1:
+        faults.append(Fault("wrong-value", '"connections" should be at least 1', "", ("connections",)))
+    known = registered("destination")
+    destination: Any = None
+    try:
+        name, data = choose("destination", {k: v for k, v in value.items() if k not in own}, known)
+        destination = built(known[name], name, data, site)
+    except Wrong as bad:
+        faults.extend(bad.faults)
+    if faults:
+        raise Wrong(*faults)
+    return Partner("", destination, **values)
+
+
+@dataclass(frozen=True, slots=True)
+class RoutesFile:
+    """routes.yaml."""
+
+    destinations: Annotated[
+        Mapping[str, Annotated[Partner, Written(_partner, {"$ref": "#/$defs/destination"}, "destination")]],
+        "where, how, how often",
+    ] = field(default_factory=dict)
+    routes: Annotated[tuple[RouteEntry, ...], "who is told what"] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AuthoritySettings:
+    """One identifier authority; those that identify patients are preferred in the order of the file."""
+
+    namespace: Annotated[str, "a URI: urn:oid:... or https://..."]
+    aliases: Annotated[tuple[str, ...], "the names that feeds use for it (CX-4.1, CX-4.2)"] = ()
+    identifies: Annotated[bool, "may its identifiers tell one patient from another?"] = False
+    normalise: Annotated[
+        tuple[Literal["strip", "upper", "digits", "unpad"], ...], "how identifiers are written alike, in order"
+    ] = ("strip",)
+
+
+@dataclass(frozen=True, slots=True)
+class AuthoritiesFile:
+    """authorities.yaml."""
+
+    authorities: Annotated[Mapping[str, AuthoritySettings], "by name"]

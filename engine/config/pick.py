@@ -1,0 +1,87 @@
+"""The key is the type, exactly one: `mllp: {port: 2575}` is the source `mllp` with its settings."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, NamedTuple
+
+import formats
+from engine.config.read import made, read
+from engine.fault import Fault, Wrong, nearest
+from engine.plugin import registered
+from engine.settings import Site, Written
+from formats import hl7v2
+
+
+class Picked(NamedTuple):
+    """A registered thing and its settings, by argument name."""
+
+    name: str
+    thing: Callable[..., Any]
+    values: Mapping[str, Any]
+
+
+def choose(kind: str, value: Any, known: Mapping[str, Callable[..., Any]]) -> tuple[str, Any]:
+    """The one name in `value` and the settings below it (None if there are none). Raises Wrong."""
+    if isinstance(value, str):
+        name, settings, at = value, None, ()
+    elif isinstance(value, Mapping) and len(value) == 1:
+        name, settings = next(iter(value.items()))
+        at = (name,)
+    elif isinstance(value, Mapping) and value:
+        _, second, *_ = value
+        raise Wrong(Fault("one-key", f"a {kind} has exactly one key, its type", "keep one", (second,), key=True))
+    else:
+        hint = f"write {{TYPE: {{...}}}}; {nearest('', known)}".removesuffix("; ")
+        raise Wrong(Fault("one-key", f"a {kind} has exactly one key, its type", hint))
+    if name not in known:
+        raise Wrong(Fault(f"unknown-{kind}", f'no {kind} "{name}"', nearest(name, known), at, key=True))
+    return name, settings
+
+
+def pick(kind: str, value: Any, known: Mapping[str, Callable[..., Any]], site: Site) -> Picked:
+    name, data = choose(kind, value, known)
+    values, faults = read(known[name], data, site)
+    if faults:
+        raise Wrong(*(fault.below(name) for fault in faults))
+    return Picked(name, known[name], values)
+
+
+def _source(value: Any, site: Site) -> Any:
+    known = registered("source")
+    name, data = choose("source", value, known)
+    return built(known[name], name, data, site)
+
+
+def built(thing: Callable[..., Any], name: str, data: Any, site: Site) -> Any:
+    """A source or destination with its settings. Raises Wrong, located below `name`."""
+    try:
+        return made(thing, data, site)
+    except Wrong as bad:
+        raise Wrong(*(fault.below(name) for fault in bad.faults)) from None
+
+
+def _step(value: Any, site: Site) -> Picked:
+    return pick("transform", value, registered("transform"), site)
+
+
+def _format(value: Any, site: Site) -> Picked:
+    picked = pick("format", value, format_parsers(), site)
+    charset = picked.values.get("charset")
+    if charset is not None and hl7v2.codec(str(charset)) is None:
+        hint = "a name of HL7 table 0211 or a Python codec, such as 8859/1, UNICODE UTF-8 or cp1252"
+        raise Wrong(Fault("unknown-charset", f'no character set "{charset}"', hint, (picked.name, "charset")))
+    return picked
+
+
+def format_parsers() -> dict[str, Callable[..., Any]]:
+    """The `parse` of every format that a channel can read."""
+    modules = {i.name: importlib.import_module(f"formats.{i.name}") for i in pkgutil.iter_modules(formats.__path__)}
+    return {name: module.parse for name, module in modules.items() if hasattr(module, "Message")}
+
+
+SourceSetting = Annotated[Any, Written(_source, {"$ref": "#/$defs/source"}, "source")]
+StepSetting = Annotated[Picked, Written(_step, {"$ref": "#/$defs/transform"}, "transform")]
+FormatSetting = Annotated[Picked, Written(_format, {"$ref": "#/$defs/format"}, "format")]

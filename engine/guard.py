@@ -1,0 +1,58 @@
+"""What an HL7 v2 message must be before its content may be trusted. Pure: the clock is an argument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.plugin import Feed
+from engine.subject import patient_of, time_of
+from formats import hl7v2
+from store.reason import Reason
+
+
+def legible(message: hl7v2.Message) -> Reason | None:
+    """Every byte must mean a character: one that does not is never replaced by another."""
+    if place := message.undecodable():
+        hint = "declare it in MSH-18, or as charset: below format: in the channel"
+        return Reason("undecodable", f"a byte that the message's character set does not have; {hint}", place)
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """Called with the message and when it was received, in microseconds since the epoch.
+
+    `processing` are the accepted values of MSH-11.1. A channel that `stores` also needs a source time that is
+    not more than `future` microseconds after the receipt, and of each PID a patient whom the rules identify.
+    """
+
+    feed: Feed
+    processing: frozenset[str]
+    future: int
+    stores: bool
+
+    def __call__(self, message: hl7v2.Message, received: int) -> Reason | None:
+        refused = self._test(message)
+        if refused or not self.stores:
+            return refused
+        return self._untimely(message, received) or self._unidentified(message)
+
+    def _test(self, message: hl7v2.Message) -> Reason | None:
+        """MSH-11 (HL7 v2 2.14.9.11): P production, T training, D debugging."""
+        if (message.get("MSH-11.1") or "") in self.processing:
+            return None
+        accepted = " or ".join(sorted(self.processing))
+        return Reason("test-message", f"the channel accepts processing id {accepted} only", "MSH-11.1")
+
+    def _untimely(self, message: hl7v2.Message, received: int) -> Reason | None:
+        time = time_of(message, self.feed)
+        if isinstance(time, Reason):
+            return time
+        if time.micros <= received + self.future:
+            return None
+        text = "the source time is in the future; correct the sender's clock or the channel's timezone"
+        return Reason("future-time", text, self.feed.clock[0])
+
+    def _unidentified(self, message: hl7v2.Message) -> Reason | None:
+        found = (patient_of(message, self.feed, pid) for pid in message.all("PID"))
+        return next((reason for reason in found if isinstance(reason, Reason)), None)

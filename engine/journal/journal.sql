@@ -1,0 +1,57 @@
+-- name: append
+INSERT INTO message (channel, received, key, digest, peer, size, state, code, reason, place)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT DO NOTHING RETURNING id
+
+-- name: append_body
+INSERT INTO body (message, data) VALUES ($1, $2)
+
+-- name: same
+SELECT id, state FROM message WHERE digest = $1
+
+-- name: repeat
+UPDATE message SET repeats = repeats + 1 WHERE id = $1
+
+-- name: renew
+UPDATE message SET state = 'RECEIVED', repeats = repeats + 1 WHERE id = $1
+
+-- name: waiting
+SELECT m.id, m.channel, m.received, b.data FROM message m JOIN body b ON b.message = m.id
+WHERE m.state = 'RECEIVED' AND m.id > $1 ORDER BY m.id LIMIT $2
+
+-- name: settle
+UPDATE message SET state = $1, code = $2, reason = $3, place = $4, kind = $5, patient = $6, settled = $7 WHERE id = $8
+
+-- name: withhold
+UPDATE message SET state = 'QUARANTINED', code = $1, reason = $2, place = $3 WHERE id = $4
+
+-- name: release
+UPDATE message SET state = 'RECEIVED', code = NULL, reason = NULL, place = NULL WHERE id = $1
+
+-- name: enqueue
+INSERT INTO delivery (message, route, destination, lane, created, state, body)
+VALUES ($1, $2, $3, $4, $5, 'QUEUED', $6) ON CONFLICT (message, route) DO NOTHING
+
+-- name: lanes
+SELECT DISTINCT lane FROM delivery WHERE destination = $1 AND state = 'QUEUED'
+
+-- name: lane
+SELECT d.id, d.message, d.state, d.attempts, d.due, d.created, coalesce(d.body, b.data)
+FROM delivery d LEFT JOIN body b ON b.message = d.message
+WHERE d.destination = $1 AND d.lane = $2 AND d.state IN ('QUEUED', 'HELD') ORDER BY d.id LIMIT $3
+
+-- name: deliver
+UPDATE delivery SET state = $1, attempts = $2, due = $3, settled = $4, code = $5, reason = $6, reply = $7 WHERE id = $8
+
+-- name: unhold
+UPDATE delivery SET state = 'QUEUED', due = 0 WHERE state = 'HELD'
+
+-- name: setting
+SELECT value FROM setting WHERE name = $1
+
+-- name: set_setting
+INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- name: refused_by
+SELECT coalesce(sum(length(b.data)), 0) FROM message m JOIN body b ON b.message = m.id
+WHERE m.state = 'REFUSED' AND m.peer = $1

@@ -1,0 +1,76 @@
+"""The outbox: one row per (message, route). The head of a lane goes first; what becomes of it is decided here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from engine.channel import Partner
+from engine.journal import SQL
+from engine.message import Delivered, Delivery, Outcome, Rejected, Retry
+from store.database import Connection, one
+from store.reason import Reason
+
+
+class Head(NamedTuple):
+    """The first unsettled delivery of a lane. `due` and `created` in microseconds since the epoch."""
+
+    id: int
+    message: int
+    state: str
+    attempts: int
+    due: int
+    created: int
+    body: bytes
+
+    def delivery(self, destination: str, lane: int) -> Delivery:
+        return Delivery(self.id, self.message, destination, lane, self.body, self.attempts)
+
+
+def head(connection: Connection, destination: str, lane: int) -> Head | None:
+    """What must go next in this lane."""
+    row = one(connection, SQL.lane, (destination, lane, 1))
+    return Head(*row) if row else None
+
+
+def lanes(connection: Connection, destination: str) -> list[int]:
+    """The lanes in which something waits for this destination."""
+    return [lane for (lane,) in connection.all(SQL.lanes, (destination,))]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What becomes of a delivery after one attempt."""
+
+    state: str
+    attempts: int
+    due: int = 0
+    reason: Reason | None = None
+    reply: bytes = b""
+
+
+def judge(partner: Partner, head: Head, outcome: Outcome, now: int) -> Verdict:
+    """The one retry policy. `now` in microseconds."""
+    attempts = head.attempts + 1
+    if isinstance(outcome, Delivered):
+        return Verdict("DELIVERED", attempts, reply=outcome.reply)
+    dead = "HELD" if partner.head == "block" else "DEAD"
+    if isinstance(outcome, Rejected):
+        return Verdict(dead, attempts, reason=outcome.reason, reply=outcome.reply)
+    policy = partner.retry
+    if not isinstance(outcome, Retry) and policy.unknown == "hold":
+        return Verdict("HELD", attempts, reason=outcome.reason)
+    if policy.give_up is not None and now - head.created > policy.give_up * 1e6:
+        return Verdict(dead, attempts, reason=outcome.reason)
+    wait = min(policy.max, policy.first * 2 ** min(head.attempts, 30))
+    return Verdict("QUEUED", attempts, now + int(wait * 1e6), outcome.reason)
+
+
+def settle(connection: Connection, id: int, verdict: Verdict, now: int) -> None:
+    """Write what became of a delivery. The commit is the caller's."""
+    reason = verdict.reason
+    settled = None if verdict.state == "QUEUED" else now
+    why = (reason.code, str(reason)) if reason else (None, None)
+    connection.run(
+        SQL.deliver, (verdict.state, verdict.attempts, verdict.due, settled, *why, verdict.reply or None, id)
+    )

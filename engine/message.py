@@ -1,0 +1,175 @@
+"""The vocabulary of the engine: what arrives, what is said of it, what leaves, and every answer.
+
+All values are frozen. Results are types; an exception is a bug or a broken machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from store.facts import Fact, Link
+from store.reason import Reason
+
+NOTHING: Mapping[str, str] = {}
+
+
+class State(StrEnum):
+    """Where a message stands. Every message ends in a visible one; all but RECEIVED are end states."""
+
+    RECEIVED = "RECEIVED"  # durable, not processed yet
+    STORED = "STORED"  # its facts are in the chart
+    STORED_RAW = "STORED_RAW"  # the channel stores, but no map says what this type means: bytes only
+    ROUTED = "ROUTED"  # the channel does not store; at least one route took it
+    UNROUTED = "UNROUTED"  # the channel does not store and no route took it
+    FILTERED = "FILTERED"  # a step of the channel dropped it on purpose
+    QUARANTINED = "QUARANTINED"  # its content cannot be trusted; a person must look
+    FAILED = "FAILED"  # our map or chart could not take it; a person must look
+    REFUSED = "REFUSED"  # the sender was told no; the bytes are kept
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Raw bytes as they arrived. `key` is the sender's own name for them (MSH-10, ISA13, SOP UID)."""
+
+    body: bytes
+    key: str | None = None
+    peer: str = ""
+    meta: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The message is committed and fsynced. `reply`: the answer itself, for `ack: replied`."""
+
+    message: int
+    reply: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """The same bytes under the same key were accepted before, as `message`; tell the sender yes."""
+
+    message: int
+    reply: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The sender's fault; the bytes are kept. `unsupported`: a kind that nobody here takes (AR, not AE)."""
+
+    reason: Reason
+    unsupported: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """Our fault; nothing was committed. The sender may try again."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Uncertain:
+    """The commit's outcome is unknown: close the connection without an answer."""
+
+
+Receipt = Accepted | Duplicate | Refused | Unavailable | Uncertain
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One payload for one destination: one outbox row. `id` and `control` are ours and stable over retries."""
+
+    id: int
+    message: int
+    destination: str
+    lane: int
+    body: bytes
+    attempts: int = 0
+
+    @property
+    def control(self) -> str:
+        """Our outgoing control id (MSH-10 and the like): at most 20 characters, the same on every attempt."""
+        return f"CW{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The destination has it. `reply` is what it answered, kept for the record."""
+
+    reply: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Provably not accepted (not sent, or refused for now): it is safe to send again."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Sent, but no usable answer came: it may or may not have been accepted."""
+
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """The destination refused the content for good: sending it again cannot help."""
+
+    reason: Reason
+    reply: bytes = b""
+
+
+Outcome = Delivered | Retry | Unknown | Rejected
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A step or a map ends the walk of a message here, in a visible state, with a reason."""
+
+    state: State
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A delivery's payload that is made when the facts are applied: the resources that the message changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A delivery before it has a row: `body` None means the message's own bytes, unchanged."""
+
+    route: str
+    destination: str
+    order: str  # the order key in clear; it becomes an opaque lane before it is written
+    body: bytes | Chart | None
+
+
+@dataclass(frozen=True, slots=True)
+class Processed:
+    """Everything that one message asks for, computed before a row is written."""
+
+    message: int
+    state: State
+    reason: Reason | None = None
+    kind: str = ""  # what the message is: "ADT^A01"
+    patient: bytes | None = None  # key of the patient that it is about
+    order: str = ""  # the order key of its lane, in clear; never stored
+    said: tuple[Fact | Link, ...] = ()
+    outgoing: tuple[Outgoing, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One Received on its way through a channel, with its parsed body (an `hl7v2.Message`, ...)."""
+
+    id: int
+    received: int  # microseconds since the epoch, UTC
+    raw: bytes
+    body: Any

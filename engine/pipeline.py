@@ -1,0 +1,95 @@
+"""`process`: everything that one message asks for, computed before a row is written.
+
+Pure: no clock, no I/O, no chart. The same message and channel give the same answer in any process, at any
+time, which is why a replay is safe and a channel can be tested without a socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.channel import Body, Channel, Route, Step
+from engine.message import Chart, Message, Outgoing, Processed, State, Stop
+from formats import fhir
+from store.facts import Fact, Link
+from store.reason import Reason
+
+
+def process(channel: Channel, message: Message) -> Processed:
+    """The walk of one message through its channel, up to the rows that it asks for."""
+    body = message.body
+    if isinstance(body, Reason):
+        return Processed(message.id, State.QUARANTINED, body)
+    if reason := channel.legible(body):
+        return Processed(message.id, State.QUARANTINED, reason)
+    kind = channel.kind(body)
+    body = steps(channel.steps, body)
+    if isinstance(body, Stop):
+        return Processed(message.id, body.state, body.reason, kind)
+    if reason := channel.guard(body, message.received):
+        return Processed(message.id, State.QUARANTINED, reason, kind)
+    said = channel.store(body) if channel.store else ()
+    if isinstance(said, Stop):
+        return Processed(message.id, said.state, said.reason, kind)
+    if reason := _invalid(said or ()):
+        return Processed(message.id, State.FAILED, reason, kind)
+    return _routed(channel, message, kind, body, said)
+
+
+def steps(chain: Sequence[Step], body: Body) -> Body | Stop:
+    """Run a transform chain to its end or to its first Stop."""
+    for step in chain:
+        body = step(body)
+        if isinstance(body, Stop):
+            return body
+    return body
+
+
+def _invalid(said: Sequence[Fact | Link]) -> Reason | None:
+    """Each fact must be valid by itself, so that the fold cannot make an invalid resource of them."""
+    for fact in said:
+        if isinstance(fact, Fact):
+            elements = {name: value for name, value in fact.elements.items() if value is not None}
+            if found := fhir.problems(fact.type, elements, partial=not fact.establishes):
+                return Reason("invalid-resource", found[0].text, found[0].path)
+    return None
+
+
+def _routed(
+    channel: Channel, message: Message, kind: str, body: Body, said: Sequence[Fact | Link] | None
+) -> Processed:
+    order = channel.order(body)
+    outgoing: list[Outgoing] = []
+    for route in channel.routes:
+        if route.when(body):
+            sent = _outgoing(channel, route, message, body, order)
+            if isinstance(sent, Reason):
+                return Processed(message.id, State.FAILED, sent, kind, order=order)
+            if sent is not None:
+                outgoing.append(sent)
+    if channel.store is None:
+        state = State.ROUTED if outgoing else State.UNROUTED
+    else:
+        state = State.STORED_RAW if said is None else State.STORED
+    reason = _REASONS.get(state)
+    return Processed(
+        message.id, state, reason, kind, channel.patient(body), order, tuple(said or ()), tuple(outgoing)
+    )
+
+
+def _outgoing(
+    channel: Channel, route: Route, message: Message, body: Body, order: str
+) -> Outgoing | Reason | None:
+    if route.send == "chart":
+        return Outgoing(route.name, route.to, order, Chart())
+    sent = steps(route.steps, body)
+    if isinstance(sent, Stop):
+        return None if sent.state is State.FILTERED else sent.reason
+    written = channel.write(sent)
+    return Outgoing(route.name, route.to, order, None if written == message.raw else written)
+
+
+_REASONS = {
+    State.STORED_RAW: Reason("no-map", "no map says what this type of message means; its bytes are kept"),
+    State.UNROUTED: Reason("no-route", "the channel does not store, and no route of routes.yaml took the message"),
+}

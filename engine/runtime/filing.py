@@ -1,0 +1,116 @@
+"""Filing: a message's state, its facts in the chart and its deliveries are written in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
+
+from engine.journal import SQL, inbox
+from engine.message import Chart, Outgoing, Processed, State
+from formats import fhir
+from store import chart
+from store.chart import Applied, Change
+from store.database import Connection
+from store.identity import Identity, fhir_id
+from store.reason import Reason
+
+T = TypeVar("T")
+Lane = tuple[str, int]  # destination, lane
+
+
+class Filed(NamedTuple):
+    """Where a message ended, and which lanes got something to deliver. `woken`: others must be processed."""
+
+    processed: Processed
+    lanes: tuple[Lane, ...] = ()
+    woken: bool = False
+
+
+def file_all(
+    connection: Connection, identity: Identity, batch: Sequence[Processed], now: int, broken: Callable[[Exception], bool]
+) -> list[Filed]:
+    """File each message under a savepoint of its own, so that one that cannot be filed fails alone.
+
+    A failure of the database itself is raised: nothing of the batch is then committed.
+    """
+    filed: list[Filed] = []
+    for processed in batch:
+        try:
+            filed.append(_saved(connection, lambda p=processed: file(connection, identity, p, now)))  # type: ignore[misc]
+        except Exception as e:
+            if broken(e):
+                raise
+            failed = replace(processed, state=State.FAILED, reason=_failure(e), said=(), outgoing=())
+            filed.append(_saved(connection, lambda p=failed: file(connection, identity, p, now)))  # type: ignore[misc]
+    return filed
+
+
+def file(connection: Connection, identity: Identity, processed: Processed, now: int) -> Filed:
+    """Apply what one message says, write its deliveries and its end state."""
+    applied = chart.apply(connection, processed.message, now, processed.said) if processed.said else Applied()
+    for id, place in applied.withhold:
+        connection.run(SQL.withhold, (*_contested(place), id))
+    for id in applied.release:
+        connection.run(SQL.release, (id,))
+    woken = bool(applied.release)
+    if applied.withheld is not None:
+        reason = Reason(*_contested(applied.withheld))
+        ended = replace(processed, state=State.QUARANTINED, reason=reason, said=(), outgoing=())
+        inbox.settle(connection, ended, now)
+        return Filed(ended, woken=woken)
+    rows = list(_deliveries(identity, processed, applied, now))
+    connection.many(SQL.enqueue, rows)
+    inbox.settle(connection, processed, now)
+    return Filed(processed, tuple((row[2], row[3]) for row in rows), woken)
+
+
+def _contested(place: str) -> tuple[str, str, str]:
+    text = "another patient holds this identifier; merge the two or correct it at the source"
+    return "contested-identifier", text, place
+
+
+def _failure(error: Exception) -> Reason:
+    return Reason("not-filed", f"the chart could not take it ({type(error).__name__}); this is a defect of Chartwire")
+
+
+def _saved(connection: Connection, work: Callable[[], T]) -> T:
+    connection.run("SAVEPOINT message")
+    try:
+        result = work()
+    except BaseException:
+        connection.run("ROLLBACK TO message")
+        connection.run("RELEASE message")
+        raise
+    connection.run("RELEASE message")
+    return result
+
+
+Row = tuple[int, str, str, int, int, bytes | None]
+
+
+def _deliveries(identity: Identity, processed: Processed, applied: Applied, now: int) -> Iterable[Row]:
+    for out in processed.outgoing:
+        body = transaction(applied.changed) if isinstance(out.body, Chart) else out.body
+        if body is not None or not isinstance(out.body, Chart):
+            yield processed.message, out.route, out.destination, _lane(identity, out), now, body
+
+
+def _lane(identity: Identity, out: Outgoing) -> int:
+    return identity.lane(out.destination, out.order)
+
+
+def transaction(changed: Sequence[Change]) -> bytes | None:
+    """A FHIR transaction Bundle that brings a peer to the new versions; None if nothing changed."""
+    if not changed:
+        return None
+    return fhir.encode({"resourceType": "Bundle", "type": "transaction", "entry": [_entry(c) for c in changed]})
+
+
+def _entry(change: Change) -> dict[str, object]:
+    id = fhir_id(change.key)
+    url = f"{change.type}/{id}"
+    if change.body is None:
+        return {"request": {"method": "DELETE", "url": url}}
+    resource = {"resourceType": change.type, "id": id, **change.body}
+    return {"resource": resource, "request": {"method": "PUT", "url": url}}

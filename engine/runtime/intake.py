@@ -1,0 +1,126 @@
+"""Intake: received bytes become a durable row before anyone is told that they arrived."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from engine.channel import Body, Channel
+from engine.journal import SQL, inbox
+from engine.message import (
+    Duplicate, Message, Processed, Receipt, Received, Refused, State, Unavailable, Uncertain,
+)  # fmt: skip
+from engine.pipeline import process
+from engine.runtime import clock
+from engine.runtime.filing import Filed, file
+from engine.runtime.metrics import Metrics
+from store.database import Connection, Uncertain as CommitUncertain
+from store.database.commit import Committer
+from store.identity import Identity
+from store.reason import Reason
+
+REFUSED_BYTES_PER_PEER = 16 * 1024 * 1024
+NOBODY = Reason("unknown-feed", "no channel on this source takes messages of this sender", "MSH-3")
+
+
+class Intake:
+    """The intake of one source: one channel, or several that share it and are told apart by their `feed:`."""
+
+    def __init__(
+        self,
+        channels: Sequence[Channel],
+        committer: Committer,
+        identity: Identity,
+        metrics: Metrics,
+        filed: Callable[[Filed], None],
+    ) -> None:
+        self._channels = channels
+        self._committer = committer
+        self._identity = identity
+        self._metrics = metrics
+        self._filed = filed
+        self._refused_bytes: dict[str, int] = {}
+
+    def __call__(self, received: Received) -> Future[Receipt]:
+        body = self._channels[0].parse(received.body)
+        if isinstance(body, Reason):
+            return self.refuse(received, body)
+        channel = next((c for c in self._channels if c.mine(body)), None)
+        if channel is None:
+            return self.refuse(received, NOBODY, unsupported=True)
+        if channel.ack == "processed":
+            return self._processed(channel, received, body)
+        return self._stored(channel, received)
+
+    def _stored(self, channel: Channel, received: Received) -> Future[Receipt]:
+        name, now = channel.name, clock.now()
+        self._metrics.received(name)
+
+        def work(connection: Connection) -> Receipt:
+            return inbox.append(connection, name, received, now)
+
+        return self._submit(work, name)
+
+    def _processed(self, channel: Channel, received: Received, body: Body) -> Future[Receipt]:
+        """`ack: processed`: computed first, then journal and chart in one commit; the sender hears the verdict."""
+        now = clock.now()
+        self._metrics.received(channel.name)
+        asked = process(channel, Message(0, now, received.body, body))
+        ended: list[Filed] = []
+
+        def work(connection: Connection) -> Receipt:
+            ended.clear()
+            receipt = inbox.append(connection, channel.name, received, now)
+            if isinstance(receipt, Duplicate):
+                return receipt
+            filed = self._verdict(connection, replace(asked, message=receipt.message), now)
+            ended.append(filed)
+            if filed.processed.state is State.REFUSED and filed.processed.reason:
+                return Refused(filed.processed.reason)
+            return receipt
+
+        future = self._submit(work, channel.name)
+        future.add_done_callback(lambda _: [self._filed(f) for f in ended])
+        return future
+
+    def _verdict(self, connection: Connection, asked: Processed, now: int) -> Filed:
+        """File it; what would be quarantined or failed is refused instead, with no effect on the chart."""
+        if asked.state not in inbox.RENEWABLE:
+            connection.run("SAVEPOINT verdict")
+            filed = file(connection, self._identity, asked, now)
+            if filed.processed.state not in inbox.RENEWABLE:
+                connection.run("RELEASE verdict")
+                return filed
+            connection.run("ROLLBACK TO verdict")
+            connection.run("RELEASE verdict")
+            asked = filed.processed
+        refused = replace(asked, state=State.REFUSED, said=(), outgoing=())
+        inbox.settle(connection, refused, now)
+        return Filed(refused)
+
+    def refuse(self, received: Received, reason: Reason, *, unsupported: bool = False) -> Future[Receipt]:
+        """Keep what is not a message for anyone here, within the cap of its peer."""
+        name, now = self._channels[0].name, clock.now()
+        self._metrics.received(name)
+
+        def work(connection: Connection) -> Receipt:
+            if (used := self._refused_bytes.get(received.peer)) is None:
+                used = connection.all(SQL.refused_by, (received.peer,))[0][0]
+            keep = used + len(received.body) <= REFUSED_BYTES_PER_PEER
+            inbox.refuse(connection, name, received, now, reason, keep)
+            self._refused_bytes[received.peer] = used + len(received.body) if keep else used
+            return Refused(reason, unsupported)
+
+        return self._submit(work, name)
+
+    def _submit(self, work: Callable[[Connection], Receipt], channel: str) -> Future[Receipt]:
+        future = self._committer.submit(work, first=True, failed=_unwritten)
+        future.add_done_callback(lambda f: self._metrics.receipt(channel, f.result()))
+        return future
+
+
+def _unwritten(error: BaseException) -> Receipt:
+    if isinstance(error, CommitUncertain):
+        return Uncertain()
+    return Unavailable(Reason("not-stored", "the message could not be stored; send it again later"))

@@ -1,0 +1,40 @@
+"""What is counted. Names of channels and destinations are labels; nothing of a message ever is."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter
+
+from engine.message import Duplicate, Receipt, Refused, State
+
+
+class Metrics:
+    """Counters of this process; queue depths and ages are read from the database when they are asked for."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._received = self._counter("received", "Messages that arrived", "channel")
+        self._refused = self._counter("refused", "Messages whose sender was told no", "channel")
+        self._duplicate = self._counter("duplicate", "Resends of accepted messages", "channel")
+        self._unavailable = self._counter("unavailable", "Messages not stored through our fault", "channel")
+        self._ended = self._counter("ended", "Messages by the state that they ended in", "channel", "state")
+        self._attempts = self._counter("delivery_attempts", "Attempts by outcome", "destination", "outcome")
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"chartwire_{name}", text, labels, registry=self.registry)
+
+    def received(self, channel: str) -> None:
+        self._received.labels(channel).inc()
+
+    def receipt(self, channel: str, receipt: Receipt) -> None:
+        if isinstance(receipt, Duplicate):
+            self._duplicate.labels(channel).inc()
+        elif isinstance(receipt, Refused):
+            self._refused.labels(channel).inc()
+        elif not hasattr(receipt, "message"):
+            self._unavailable.labels(channel).inc()
+
+    def ended(self, channel: str, state: State) -> None:
+        self._ended.labels(channel, state).inc()
+
+    def attempt(self, destination: str, outcome: str) -> None:
+        self._attempts.labels(destination, outcome).inc()

@@ -1,0 +1,107 @@
+"""The worker: durable messages, in order of arrival, through their channels and into the chart."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import structlog
+
+from engine.channel import Channel
+from engine.journal import inbox
+from engine.journal.inbox import Waiting
+from engine.message import Message, Processed, State
+from engine.pipeline import process
+from engine.runtime import clock
+from engine.runtime.filing import Filed, file_all
+from store.database import Connection, Down
+from store.database.commit import Committer
+from store.identity import Identity
+from store.reason import Reason
+
+BATCH = 16  # small, so that the writer is held for milliseconds
+log = structlog.get_logger("worker")
+
+
+class Worker:
+    """One batch is computed while the one before it is being committed."""
+
+    def __init__(
+        self,
+        channels: Mapping[str, Channel],
+        reader: Connection,
+        committer: Committer,
+        broken: Callable[[Exception], bool],
+        identity: Identity,
+        filed: Callable[[str, Filed], None],
+    ) -> None:
+        self._channels = channels
+        self._reader = reader
+        self._committer = committer
+        self._broken = broken
+        self._identity = identity
+        self._filed = filed
+        self._woken = asyncio.Event()
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="compute")
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until cancelled. What is in hand is finished by the committer; the rest stays in the journal."""
+        loop = asyncio.get_running_loop()
+        committing: asyncio.Task[None] | None = None
+        after = 0
+        try:
+            while True:
+                self._woken.clear()
+                batch = inbox.waiting(self._reader, after, BATCH)
+                if not batch and committing is None:
+                    if after:
+                        after = 0  # a resend or a released message may wait behind
+                    else:
+                        await self._woken.wait()
+                    continue
+                computed = await loop.run_in_executor(self._threads, self._compute, batch) if batch else []
+                if committing is not None:
+                    await committing
+                committing = asyncio.create_task(self._commit(batch, computed)) if batch else None
+                after = batch[-1].id if batch else after
+        finally:
+            if committing is not None:
+                await asyncio.wait([committing])
+            self._threads.shutdown()
+
+    def _compute(self, batch: Sequence[Waiting]) -> list[Processed]:
+        return [self._processed(waiting) for waiting in batch]
+
+    def _processed(self, waiting: Waiting) -> Processed:
+        channel = self._channels.get(waiting.channel)
+        if channel is None:
+            text = f"channel {waiting.channel} is no longer configured; configure it again and resend"
+            return Processed(waiting.id, State.FAILED, Reason("no-channel", text))
+        try:
+            body = channel.parse(waiting.body)
+            return process(channel, Message(waiting.id, waiting.received, waiting.body, body))
+        except Exception as e:  # a defect of a map or a step must not stop the feed
+            log.error("process failed", message=waiting.id, channel=waiting.channel, error=type(e).__name__)
+            text = f"the channel raised {type(e).__name__}; this is a defect of the channel's steps or maps"
+            return Processed(waiting.id, State.FAILED, Reason("defect", text))
+
+    async def _commit(self, batch: Sequence[Waiting], computed: Sequence[Processed]) -> None:
+        def work(connection: Connection) -> list[Filed]:
+            return file_all(connection, self._identity, computed, clock.now(), self._broken)
+
+        wait = 0.1
+        while True:
+            try:
+                filed = await self._committer.submit(work)
+                break
+            except Down as e:  # disk full, database locked: the messages stay in the journal
+                log.error("chart unavailable", reason=str(e), retry_in=wait)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, 5.0)
+        for waiting, each in zip(batch, filed, strict=True):
+            self._filed(waiting.channel, each)

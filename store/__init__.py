@@ -1,0 +1,1 @@
+"""The canonical clinical store (the chart), FHIR R4-shaped. Knows no wire and no engine."""

@@ -1,0 +1,261 @@
+"""The chart: facts are added, resources follow. Everything here runs inside the caller's transaction."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from formats import fhir
+from store import search
+from store.database import Connection, one
+from store.database.statements import load
+from store.facts import Fact, Link
+from store.fold import Body, Said, fold, overlay
+from store.identity import reference
+from store.survivor import Survivors, survivors
+
+SQL = load("store", "chart.sql")
+CONTESTED = {"system": "urn:chartwire:flag", "code": "contested-identifier"}
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One new version. `body` None: the resource is gone from here on."""
+
+    type: str
+    key: bytes
+    number: int
+    body: Body | None
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What one message did to the chart. `withheld`: where the message claims an identifier that another
+    patient holds, so that nothing of it was filed. `withhold` and `release` are other messages to which
+    the same now happened, or for which it is over."""
+
+    changed: tuple[Change, ...] = ()
+    withheld: str | None = None
+    withhold: tuple[tuple[int, str], ...] = ()
+    release: tuple[int, ...] = ()
+
+
+def apply(connection: Connection, message: int, now: int, said: Sequence[Fact | Link]) -> Applied:
+    """Add what `message` says, replacing what it said before, and bring the resources up to date.
+
+    `now` is in microseconds since the epoch; it becomes lastUpdated and has no other effect.
+    """
+    filing = _Filing(connection, message, now)
+    for row in connection.all(SQL.withdraw, (message,)):
+        filing.stale.add(row[0])
+    for link in (s for s in said if isinstance(s, Link)):
+        filing.link(link)
+    filing.resolve()
+    if filing.withheld is None:
+        connection.run(SQL.release, (message,))
+        for fact in (s for s in said if isinstance(s, Fact)):
+            filing.fact(fact)
+    filing.flush()
+    filing.refold()
+    filing.flush()
+    return Applied(tuple(filing.changed), filing.withheld, tuple(filing.withhold), tuple(filing.release))
+
+
+def digest(connection: Connection) -> str:
+    """A hash of everything visible: equal for any order of arrival of the same messages."""
+    hashed = hashlib.sha256()
+    for type, key, body in connection.all(SQL.current):
+        hashed.update(repr((type, key, _sorted(fhir.decode(body)))).encode())
+    return hashed.hexdigest()
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return sorted((k, _sorted(v)) for k, v in value.items())
+    if isinstance(value, list):
+        return [_sorted(v) for v in value]
+    return str(value)
+
+
+@dataclass(slots=True)
+class _Filing:
+    """The filing of one message: rows are gathered and written together at the end."""
+
+    connection: Connection
+    message: int
+    now: int
+    changed: list[Change] = field(default_factory=list)
+    withheld: str | None = None
+    withhold: list[tuple[int, str]] = field(default_factory=list)
+    release: list[int] = field(default_factory=list)
+    stale: set[int] = field(default_factory=set)
+    facts: list[Sequence[Any]] = field(default_factory=list)
+    versions: list[Sequence[Any]] = field(default_factory=list)
+    tokens: list[Sequence[Any]] = field(default_factory=list)
+    nodes: dict[bytes, int] = field(default_factory=dict)
+    unresolved: set[int] = field(default_factory=set)
+
+    # -- facts
+
+    def fact(self, fact: Fact) -> None:
+        clock = fact.clock.pack(self.message)
+        said = Said(clock, fact.elements, fact.event, fact.cancels, fact.establishes)
+        found = one(self.connection, SQL.find, (fact.key,))
+        if found is None:
+            id = self._create(fact, clock, fold(fact.type, [said]))
+        else:
+            id = self._add(fact, said, *found)
+        if fact.type == "Patient":
+            self.nodes[fact.key] = id
+        elements = fhir.encode(fact.elements)
+        self.facts.append((id, self.message, clock, fact.event, fact.cancels, int(fact.establishes), elements))
+
+    def _create(self, fact: Fact, clock: bytes, body: Body | None) -> int:
+        live = int(body is not None)
+        low, high = search.period(body) if body else (None, None)
+        row = (fact.type, fact.key, self._owner(fact), live, live, clock, self.now, low, high)
+        id: int = self.connection.all(SQL.create, row)[0][0]
+        if body is not None:
+            self._version(id, fact.type, fact.key, 1, body)
+            self.tokens += [(kind, value, id) for kind, value in search.tokens(fact.type, body)]
+        return id
+
+    def _add(self, fact: Fact, said: Said, id: int, version: int, live: int, head: bytes) -> int:
+        if said.clock > head:
+            self.connection.run(SQL.advance, (said.clock, id))
+        if live and said.clock > head and not said.cancels and id not in self.stale:
+            old = self._body(id, version)
+            self._put(id, fact.type, fact.key, version, old, overlay(fact.type, old, fact.elements))
+        else:
+            self.stale.add(id)
+        return id
+
+    def _owner(self, fact: Fact) -> int | None:
+        return self._node(fact.patient) if fact.patient and fact.patient != fact.key else None
+
+    def _node(self, key: bytes) -> int:
+        """The row of a patient, made if need be: known, but invisible until a fact establishes it."""
+        if (id := self.nodes.get(key)) is None:
+            found = one(self.connection, SQL.find, (key,))
+            row = ("Patient", key, None, 0, 0, b"", self.now, None, None)
+            id = found[0] if found else self.connection.all(SQL.create, row)[0][0]
+            self.nodes[key] = id
+        return id
+
+    # -- versions
+
+    def refold(self) -> None:
+        """The slow path: fold all facts of what got a late one, a cancel or a link, or lost one."""
+        for id in sorted(self.stale):
+            type, key, version, live = self.connection.all(SQL.identity, (id,))[0]
+            old = self._body(id, version) if live else None
+            self._put(id, type, key, version, old, self._folded(id, type))
+
+    def _folded(self, id: int, type: str) -> Body | None:
+        rows = self.connection.all(SQL.facts, (id,))
+        body = fold(type, [Said(c, fhir.decode(x), event, cancels, bool(e)) for c, event, cancels, e, x in rows])
+        return self._derived(id, body) if body is not None and type == "Patient" else body
+
+    def _body(self, id: int, version: int) -> Body:
+        body: Body = fhir.decode(self.connection.all(SQL.body, (id, version))[0][0])
+        return body
+
+    def _put(self, id: int, type: str, key: bytes, version: int, old: Body | None, new: Body | None) -> None:
+        if new == old:
+            return
+        low, high = search.period(new) if new else (None, None)
+        self.connection.run(SQL.promote, (version + 1, int(new is not None), self.now, low, high, id))
+        self._version(id, type, key, version + 1, new)
+        before = search.tokens(type, old) if old else set()
+        after = search.tokens(type, new) if new else set()
+        self.connection.many(SQL.drop_token, [(kind, value, id) for kind, value in before - after])
+        self.tokens += [(kind, value, id) for kind, value in after - before]
+
+    def _version(self, id: int, type: str, key: bytes, number: int, body: Body | None) -> None:
+        encoded = fhir.encode(body) if body is not None else None
+        self.versions.append((id, number, self.message, self.now, encoded))
+        self.changed.append(Change(type, key, number, body))
+
+    def flush(self) -> None:
+        self.connection.many(SQL.add_fact, self.facts)
+        self.connection.many(SQL.add_version, self.versions)
+        self.connection.many(SQL.add_token, self.tokens)
+        self.facts, self.versions, self.tokens = [], [], []
+
+    # -- identity
+
+    def link(self, link: Link) -> None:
+        prior, survivor = self._node(link.prior), self._node(link.survivor)
+        clock = link.clock.pack(self.message)
+        known = self.connection.all(SQL.known_link, (prior, survivor, link.kind))[0][0]
+        self.connection.run(SQL.add_link, (self.message, prior, survivor, link.kind, clock, link.place))
+        if link.kind == "merge" or known is None or clock < known:
+            self.unresolved.add(prior)
+        elif self._survivor(prior) != self._survivor(survivor):
+            self.withheld = link.place
+            self.connection.run(SQL.withhold, (self.message, link.place))
+
+    def resolve(self) -> None:
+        """Decide anew who survives, and which messages must wait, in every group that got new evidence."""
+        while self.unresolved:
+            nodes = self._group(self.unresolved.pop())
+            self.unresolved -= nodes
+            merges = [row for n in nodes for row in self.connection.all(SQL.merges, (n,))]
+            claims = [row for n in nodes for row in self.connection.all(SQL.claims, (n,))]
+            result = survivors(nodes, merges, claims)
+            self._settle_survivors(result)
+            self._settle_claims(result, [(p, s) for _, p, s in claims])
+            self.stale |= nodes  # the links that a Patient shows follow from who survives
+
+    def _group(self, start: int) -> set[int]:
+        nodes, edge = {start}, [start]
+        while edge:
+            node = edge.pop()
+            fresh = {n for (n,) in self.connection.all(SQL.neighbours, (node, node))} - nodes
+            nodes |= fresh
+            edge += fresh
+        return nodes
+
+    def _settle_survivors(self, result: Survivors) -> None:
+        for node, survivor in result.of.items():
+            if self._survivor(node) != survivor:
+                self.connection.run(SQL.forget_survivor, (node,))
+                if node != survivor:
+                    self.connection.run(SQL.set_survivor, (node, survivor))
+
+    def _settle_claims(self, result: Survivors, claims: list[tuple[int, int]]) -> None:
+        waiting = {m: place for pair in result.contested for m, place in self._claimants(pair)}
+        for message, place in sorted(waiting.items()):
+            if message == self.message:
+                self.withheld = place
+            elif one(self.connection, SQL.withheld, (message,)) is None:
+                self.withhold.append((message, place))
+                self.stale.update(id for (id,) in self.connection.all(SQL.withdraw, (message,)))
+            self.connection.run(SQL.withhold, (message, place))
+        for message in sorted({m for pair in claims for m, _ in self._claimants(pair)} - waiting.keys()):
+            if self.connection.all(SQL.release, (message,)) and message != self.message:
+                self.release.append(message)
+
+    def _claimants(self, pair: tuple[int, int]) -> list[Any]:
+        return self.connection.all(SQL.claimants, pair)
+
+    def _derived(self, id: int, body: Body) -> Body:
+        result = {name: value for name, value in body.items() if name not in ("active", "link", "meta")}
+        survivor = self._survivor(id)
+        if survivor != id:
+            result["active"] = False
+            result["link"] = [self._linked(self.connection.all(SQL.key_of, (survivor,))[0][0], "replaced-by")]
+        elif replaced := sorted(key for (key,) in self.connection.all(SQL.replaced_by, (id,))):
+            result["link"] = [self._linked(key, "replaces") for key in replaced]
+        if one(self.connection, SQL.contested, (id,)):
+            result["meta"] = {"tag": [CONTESTED]}
+        return result
+
+    def _linked(self, key: bytes, type: str) -> Mapping[str, Any]:
+        return {"other": reference("Patient", key), "type": type}
+
+    def _survivor(self, id: int) -> int:
+        found = one(self.connection, SQL.survivor_of, (id,))
+        return found[0] if found else id

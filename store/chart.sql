@@ -1,0 +1,112 @@
+-- name: find
+SELECT id, version, live, head FROM resource WHERE key = $1
+
+-- name: create
+INSERT INTO resource (type, key, patient, version, live, head, updated, low, high)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) RETURNING id
+
+-- name: promote
+UPDATE resource SET version = $1, live = $2, updated = $3, low = $4, high = $5 WHERE id = $6
+
+-- name: advance
+UPDATE resource SET head = $1 WHERE id = $2
+
+-- name: identity
+SELECT type, key, version, live FROM resource WHERE id = $1
+
+-- name: add_fact
+INSERT INTO fact (resource, message, clock, event, cancels, establishes, elements)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+
+-- name: facts
+SELECT clock, event, cancels, establishes, elements FROM fact WHERE resource = $1 ORDER BY clock
+
+-- name: withdraw
+DELETE FROM fact WHERE message = $1 RETURNING resource
+
+-- name: add_version
+INSERT INTO version (resource, number, message, updated, body) VALUES ($1, $2, $3, $4, $5)
+
+-- name: body
+SELECT body FROM version WHERE resource = $1 AND number = $2
+
+-- name: add_token
+INSERT INTO token (kind, value, resource) VALUES ($1, $2, $3)
+
+-- name: drop_token
+DELETE FROM token WHERE kind = $1 AND value = $2 AND resource = $3
+
+-- name: add_link
+INSERT INTO link (message, prior, survivor, kind, clock, place) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT DO NOTHING
+
+-- name: known_link
+SELECT min(clock) FROM link WHERE prior = $1 AND survivor = $2 AND kind = $3
+
+-- name: neighbours
+SELECT survivor FROM link WHERE prior = $1 UNION SELECT prior FROM link WHERE survivor = $1
+
+-- name: merges
+SELECT clock, prior, survivor FROM link WHERE prior = $1 AND kind = 'merge'
+
+-- name: claims
+SELECT min(clock), prior, survivor FROM link WHERE prior = $1 AND kind = 'claim' GROUP BY prior, survivor
+
+-- name: claimants
+SELECT message, place FROM link WHERE prior = $1 AND survivor = $2 AND kind = 'claim'
+
+-- name: survivor_of
+SELECT survivor FROM survivor WHERE patient = $1
+
+-- name: forget_survivor
+DELETE FROM survivor WHERE patient = $1
+
+-- name: set_survivor
+INSERT INTO survivor (patient, survivor) VALUES ($1, $2)
+
+-- name: withheld
+SELECT place FROM withheld WHERE message = $1
+
+-- name: withhold
+INSERT INTO withheld (message, place) VALUES ($1, $2) ON CONFLICT DO NOTHING
+
+-- name: release
+DELETE FROM withheld WHERE message = $1 RETURNING message
+
+-- name: current
+SELECT r.type, r.key, v.body FROM resource r JOIN version v ON v.resource = r.id AND v.number = r.version
+WHERE r.live = 1 ORDER BY r.key
+
+-- name: read
+SELECT r.version, v.updated, v.message, v.body
+FROM resource r JOIN version v ON v.resource = r.id AND v.number = r.version
+WHERE r.key = $1 AND r.type = $2
+
+-- name: vread
+SELECT v.number, v.updated, v.message, v.body FROM version v JOIN resource r ON r.id = v.resource
+WHERE r.key = $1 AND r.type = $2 AND v.number = $3
+
+-- name: history
+SELECT v.number, v.updated, v.message, v.body FROM version v JOIN resource r ON r.id = v.resource
+WHERE r.key = $1 AND r.type = $2 AND v.number < $3 ORDER BY v.number DESC LIMIT $4
+
+-- name: history_size
+SELECT count(*) FROM version v JOIN resource r ON r.id = v.resource WHERE r.key = $1 AND r.type = $2
+
+-- name: touched
+SELECT r.type, r.key, v.number FROM version v JOIN resource r ON r.id = v.resource
+WHERE v.message = $1 ORDER BY v.id
+
+-- name: said_of
+SELECT r.type, r.key FROM fact f JOIN resource r ON r.id = f.resource WHERE f.message = $1 ORDER BY f.id
+
+-- name: replaced_by
+SELECT DISTINCT r.key FROM survivor s JOIN link l ON l.prior = s.patient AND l.kind = 'merge'
+JOIN resource r ON r.id = s.patient WHERE s.survivor = $1
+
+-- name: key_of
+SELECT key FROM resource WHERE id = $1
+
+-- name: contested
+SELECT 1 FROM link mine JOIN link theirs ON theirs.prior = mine.prior AND theirs.kind = 'claim'
+JOIN withheld w ON w.message = theirs.message WHERE mine.survivor = $1 AND mine.kind = 'claim' LIMIT 1

@@ -1,0 +1,99 @@
+"""SQLite: the embedded database. One connection writes; readers see the last commit.
+
+WAL with `synchronous=FULL`: every commit is fsynced before it is reported (NORMAL may lose the last ones
+after power loss). SQLite 3.51.3 or newer, because older ones can lose committed pages when two connections
+write and checkpoint together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from store.database import Down, Row, Uncertain
+from store.database.migrations import migrate
+
+OLDEST = 3_051_003
+
+
+class Sqlite:
+    """One connection. Not to be shared between threads at the same time."""
+
+    def __init__(self, path: Path, *, writes: bool) -> None:
+        if apsw.SQLITE_VERSION_NUMBER < OLDEST:
+            raise Down(f"SQLite {apsw.sqlite_lib_version()} can lose commits; 3.51.3 or newer is needed")
+        flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if writes else 0)
+        self.apsw = apsw.Connection(str(path), flags=flags, statementcachesize=256)
+        self.apsw.set_busy_timeout(5000)
+        for pragma in _WRITER if writes else _READER:
+            self.run(f"PRAGMA {pragma}")
+
+    def all(self, sql: str, args: Sequence[Any] = ()) -> list[Row]:
+        return self.apsw.execute(sql, args).fetchall()
+
+    def run(self, sql: str, args: Sequence[Any] = ()) -> None:
+        self.apsw.execute(sql, args)
+
+    def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
+        self.apsw.executemany(sql, rows)
+
+    def begin(self) -> None:
+        """Start a write transaction. `Down` if another process holds the database or it cannot be read."""
+        try:
+            self.run("BEGIN IMMEDIATE")
+        except apsw.Error as e:
+            raise Down(f"cannot begin: {type(e).__name__}") from e
+
+    def commit(self) -> None:
+        """Commit and fsync. `Down`: rolled back for certain. `Uncertain`: the fsync itself failed."""
+        try:
+            self.run("COMMIT")
+        except (apsw.FullError, apsw.BusyError) as e:
+            self.rollback()
+            raise Down(f"cannot commit: {type(e).__name__}") from e
+        except apsw.Error as e:
+            raise Uncertain(f"commit failed: {type(e).__name__}") from e
+
+    def rollback(self) -> None:
+        if self.apsw.in_transaction:
+            self.run("ROLLBACK")
+
+    def broken(self, error: Exception) -> bool:
+        """Is this the database's failure (disk full, I/O) rather than the statement's?"""
+        return isinstance(error, _BROKEN)
+
+    def close(self) -> None:
+        self.apsw.close()
+
+
+_BROKEN = (
+    apsw.FullError, apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.CorruptError, apsw.ReadOnlyError,
+    apsw.NotADBError, apsw.CantOpenError, apsw.NoMemError,
+)  # fmt: skip
+_READER = ("query_only = ON", "cache_size = -32768", "mmap_size = 268435456")
+_WRITER = (
+    "page_size = 8192",
+    "auto_vacuum = INCREMENTAL",  # must come before the first table
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "wal_autocheckpoint = 2000",
+    "journal_size_limit = 67108864",
+    "cache_size = -131072",
+    "temp_store = MEMORY",
+)
+
+
+def create(path: Path) -> Sqlite:
+    """Open the writing connection and bring the schema up to date."""
+    connection = Sqlite(path, writes=True)
+    connection.begin()
+    try:
+        migrate(connection)
+        connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise
+    return connection

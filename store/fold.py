@@ -1,0 +1,81 @@
+"""The fold: the current resource is what its facts say, taken in the order of their clocks.
+
+Pure. Nothing here knows in which order the facts arrived, which is why the chart cannot depend on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+from formats import fhir
+
+Body = dict[str, Any]
+
+# A result's value, status, range and interpretation move together: the newest fact replaces all of the older.
+WHOLE = frozenset({"Observation", "DiagnosticReport"})
+# ... but a corrected report that repeats only the corrected results does not lose the others.
+UNION = frozenset({("DiagnosticReport", "result")})
+# Elements whose parts come from different events (admission, discharge) and are asserted one by one.
+PARTS = frozenset({("Encounter", "period"), ("Encounter", "hospitalization")})
+
+
+class Said(NamedTuple):
+    """A fact as the fold sees it: `clock` is packed bytes."""
+
+    clock: bytes
+    elements: Mapping[str, Any]
+    event: str = ""
+    cancels: str = ""
+    establishes: bool = True
+
+
+def fold(type: str, facts: Iterable[Said]) -> Body | None:
+    """The resource's elements, or None while nothing in force establishes it."""
+    in_force = _in_force(sorted(facts, key=lambda f: f.clock))
+    if not any(f.establishes for f in in_force):
+        return None
+    body: Body = {}
+    for f in in_force:
+        body = overlay(type, body, f.elements)
+    return body
+
+
+def overlay(type: str, body: Body, elements: Mapping[str, Any]) -> Body:
+    """What `body` becomes when a newer fact says `elements`. None asserts that an element is empty."""
+    result = _kept(type, body) if type in WHOLE else dict(body)
+    for name, value in elements.items():
+        slot = fhir.choice(type, name)
+        if slot is not None and name not in result:
+            for other in [n for n in result if fhir.choice(type, n) == slot]:
+                del result[other]
+        _put(type, result, name, value)
+    return result
+
+
+def _in_force(facts: list[Said]) -> list[Said]:
+    """Without the facts that a later one takes back: a cancel undoes the newest event of its kind before it."""
+    kept: list[Said] = []
+    for f in facts:
+        if f.cancels:
+            undone = next((i for i in range(len(kept) - 1, -1, -1) if kept[i].event == f.cancels), None)
+            if undone is not None:
+                del kept[undone]
+        kept.append(f)
+    return kept
+
+
+def _kept(type: str, body: Body) -> Body:
+    return {name: value for name, value in body.items() if (type, name) in UNION}
+
+
+def _put(type: str, body: Body, name: str, value: Any) -> None:
+    if (type, name) in PARTS and isinstance(value, Mapping):
+        value = {k: v for k, v in {**body.get(name, {}), **value}.items() if v is not None}
+    elif (type, name) in UNION and value:
+        old = body.get(name, [])
+        value = [*old, *(item for item in value if item not in old)]
+    if value is None or value in ({}, []):
+        body.pop(name, None)
+    else:
+        body[name] = value

@@ -1,0 +1,123 @@
+"""What can be searched by: the search parameters of R4, the index rows that a resource gives for each.
+
+Identifiers and codes are stored as `value<US>system`, so that both `system|value` and a bare `value` are a
+range of one index. Names are stored folded (case, accents). Dates give a range in microseconds, UTC.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+Body = Mapping[str, Any]
+Token = tuple[int, str]
+
+IDENTIFIER, NAME, BIRTHDATE, CODE = 1, 2, 3, 4
+KINDS = {"identifier": IDENTIFIER, "name": NAME, "birthdate": BIRTHDATE, "code": CODE}
+# http://hl7.org/fhir/R4/searchparameter-registry.html
+SUPPORTED: dict[str, tuple[str, ...]] = {
+    "Patient": ("identifier", "name", "birthdate"),
+    "Encounter": ("identifier", "patient", "date"),
+    "ServiceRequest": ("identifier", "patient", "code"),
+    "DiagnosticReport": ("identifier", "patient", "code", "date"),
+    "Observation": ("identifier", "patient", "code", "date"),
+}
+COMMON = ("_id", "_lastUpdated")
+DATES = ("effectiveDateTime", "effectivePeriod", "period")
+
+
+def tokens(type: str, body: Body) -> set[Token]:
+    """The index rows of one resource."""
+    supported = SUPPORTED.get(type, ())
+    found: set[Token] = set()
+    if "identifier" in supported:
+        found.update((IDENTIFIER, token(i.get("value"), i.get("system"))) for i in _list(body, "identifier"))
+    if "code" in supported:
+        codings = body.get("code", {}).get("coding", ())
+        found.update((CODE, token(c.get("code"), c.get("system"))) for c in codings)
+    if type == "Patient":
+        found.update((NAME, folded(word)) for name in _list(body, "name") for word in _words(name))
+        if birth := body.get("birthDate"):
+            found.add((BIRTHDATE, birth))
+    return found
+
+
+def token(value: str | None, system: str | None) -> str:
+    return f"{value or ''}\x1f{system or ''}"
+
+
+def folded(text: str) -> str:
+    """Text as names are compared: no case, no accents."""
+    if text.isascii():
+        return text.lower()
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(c for c in plain if not unicodedata.combining(c))
+
+
+def period(body: Body) -> tuple[int | None, int | None]:
+    """The first and last instant of the resource's `date`, in microseconds; None where open."""
+    value = next((body[name] for name in DATES if name in body), None)
+    if isinstance(value, Mapping):
+        low, high = value.get("start"), value.get("end")
+        return (instants(low)[0] if low else None, instants(high)[1] if high else None)
+    return instants(value) if value else (None, None)
+
+
+_DATE = re.compile(
+    r"(\d{4})(?:-(\d\d)(?:-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d)(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?)?)?$"
+)  # R4 dateTime; a time without a zone is read as UTC
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def instants(text: str) -> tuple[int, int]:
+    """First and last microsecond of a FHIR date, dateTime or instant of any precision.
+
+    Raises ValueError if the text is none.
+    """
+    if not (match := _DATE.match(text)):
+        raise ValueError("not a FHIR date")
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    start = datetime(int(year), int(month or 1), int(day or 1), int(hour or 0), int(minute or 0),
+                     int(second or 0), tzinfo=UTC) - _offset(zone)  # fmt: skip
+    low = (start - _EPOCH) // timedelta(microseconds=1)
+    if fraction:
+        return low + int(f"{fraction[1:]:0<6.6}"), low + int(f"{fraction[1:]:9<6.6}")
+    return low, low + _span(start, month, day, hour, second) - 1
+
+
+def _offset(zone: str | None) -> timedelta:
+    if zone in (None, "Z"):
+        return timedelta(0)
+    assert zone is not None
+    sign = -1 if zone[0] == "-" else 1
+    return sign * timedelta(hours=int(zone[1:3]), minutes=int(zone[4:6]))
+
+
+def _span(start: datetime, month: str | None, day: str | None, hour: str | None, second: str | None) -> int:
+    if second:
+        return 1_000_000
+    if hour:
+        return 60_000_000
+    if day:
+        return 86_400_000_000
+    if month:
+        after = (start.replace(day=28) + timedelta(days=4)).replace(day=1)
+    else:
+        after = start.replace(year=start.year + 1)
+    return (after - start) // timedelta(microseconds=1)
+
+
+def _list(body: Body, name: str) -> Iterable[Body]:
+    value = body.get(name, ())
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+def _words(name: Body) -> Iterator[str]:
+    for part in ("family", "text"):
+        if part in name:
+            yield name[part]
+    for part in ("given", "prefix", "suffix"):
+        yield from name.get(part, ())

@@ -1,0 +1,1 @@
+"""HTTP: the FHIR API (one file per interaction), the admin API, health and metrics."""
