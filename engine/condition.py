@@ -3,9 +3,9 @@
     {OBX-8: [HH, LL], not: {PID-5.1: ZZTEST}}     several keys: all of them
     {any: [{OBX-8: HH}, {OBR-27.6: STAT}]}        `"*"`: there is a value; `""`: there is none
 
-A path without an index means every occurrence, and one occurrence with an accepted value is enough; a value is
-compared with the first component where the path names none. Each line looks at the whole message by itself.
-What this cannot say is the name of a registered predicate.
+A path without an index means every occurrence, and one occurrence with an accepted value is enough; a value
+is compared with the first component where the path names none. Each line looks at the whole message by
+itself. What this cannot say is the name of a registered predicate.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _entry(
         return lambda body: not inner(body)
     if key in ("any", "all"):
         if not isinstance(value, list) or not value:
-            faults.append(Fault("bad-condition", f"{key} takes a list of conditions", "write [{...}, {...}]", at))
+            faults.append(Fault("bad-condition", f"{key} takes a list of conditions", "write [{...}]", at))
             return always
         parts = [_condition(v, predicates, (*at, i), faults) for i, v in enumerate(value)]
         return _any(parts) if key == "any" else _all(parts)
@@ -72,11 +72,10 @@ def _named(
 def _field(key: str, value: Any, at: tuple[str | int, ...], faults: list[Fault]) -> Predicate:
     try:
         path = hl7v2.path(key)
-    except ValueError as error:
-        hint = "write a path such as PID-5.1, or any, all, not"
-        if (near := nearest(key, JOINS)).startswith("did"):
-            hint = near
-        faults.append(Fault("bad-path", str(error), hint, at, key=True))
+    except ValueError:
+        near = nearest(key, JOINS)
+        fault = bad_path(key)._replace(at=at, key=True)
+        faults.append(fault._replace(suggestion=near) if near.startswith("did") else fault)
         return always
     values = value if isinstance(value, list) else [value]
     if not values or any(v is None or isinstance(v, (list, Mapping)) for v in values):
@@ -85,6 +84,11 @@ def _field(key: str, value: Any, at: tuple[str | int, ...], faults: list[Fault])
         )
         return always
     return _accepts(path, frozenset(_text(v) for v in values))
+
+
+def bad_path(text: object) -> Fault:
+    """The fault of a text that `hl7v2.path` does not take."""
+    return Fault("bad-path", f'"{text}" is not an HL7 path', "write one such as PID-5.1, PID-3[2].4 or OBX[3]-5")
 
 
 def _text(value: Any) -> str:

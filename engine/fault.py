@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class Fault(NamedTuple):
-    """`at` is the way from the setting to the wrong part of it: keys, list indexes; `suggestion` may be empty.
+    """`at` is the way from the setting to the wrong part of it: keys and indexes; `suggestion` may be empty.
 
     `key`: it is the last key of that way that is wrong, not the value below it.
     """
@@ -38,4 +38,4 @@ def nearest(word: str, words: Iterable[str]) -> str:
     folded = {w.casefold(): w for w in known}
     if close := difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.6):
         return f'did you mean "{folded[close[0]]}"?'
-    return f"one of: {', '.join(known)}" if 0 < len(known) <= 12 else ""
+    return f"one of: {', '.join(known)}" if 0 < len(known) <= 20 else ""

@@ -61,7 +61,7 @@ class Feed:
     identity: Identity
     authority: Authority | None = None  # whose identifiers they are when the feed does not say
     rank: int = 0
-    clock: tuple[str, ...] = ("MSH-7", "EVN-2")  # where the source time is: the first path that has a value
+    clock: tuple[str, ...] = ("MSH-7.1", "EVN-2.1")  # where the source time is: the first path that has a value
 
 
 Kind = str  # "source" | "destination" | "transform" | "predicate"

@@ -1,4 +1,4 @@
-"""The types that settings are written in: plugins annotate their fields and keyword-only parameters with them.
+"""The types of settings: plugins annotate their fields and keyword-only parameters with them.
 
 Ordinary annotations (`str`, `int`, `bool`, `Literal`, `list[str]`, `X | None`, a dataclass) need nothing from
 here. `Annotated[..., "text"]` documents a setting.
@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
-from engine.condition import Predicate, condition
+from engine.condition import Predicate, bad_path, condition
 from engine.fault import Fault, Wrong, nearest
 from formats import hl7v2
 
@@ -36,19 +36,12 @@ class Table:
 
     name: str
     rows: Mapping[str, Row]
+    written: ClassVar[Written]  # how a setting of this type is written
 
     def lookup(self, code: str, system: str = "") -> Row | None:
         """The row of `code`; a row of `system|code` comes before a row of the bare code."""
         qualified = self.rows.get(f"{system}|{code}") if system else None
         return qualified or self.rows.get(code)
-
-    @classmethod
-    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
-        return TABLE.__get_pydantic_core_schema__(source, handler)
-
-    @classmethod
-    def __get_pydantic_json_schema__(cls, core: Any, handler: Any) -> dict[str, Any]:
-        return TABLE.__get_pydantic_json_schema__(core, handler)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +64,9 @@ class Written:
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         from pydantic_core import core_schema  # paid by whoever loads a configuration, not by --help
 
-        return core_schema.with_info_plain_validator_function(lambda value, info: self.read(value, info.context))
+        return core_schema.with_info_plain_validator_function(
+            lambda value, info: self.read(value, info.context)
+        )
 
     def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
         return {"title": self.title, **self.schema}
@@ -80,8 +75,8 @@ class Written:
 def _path(value: Any, site: Site) -> hl7v2.Path:
     try:
         return hl7v2.path(str(value))
-    except ValueError as error:
-        raise Wrong(Fault("bad-path", str(error), "write a path such as PID-5.1 or OBX[3]-5")) from None
+    except ValueError:
+        raise Wrong(bad_path(value)) from None
 
 
 def _table(value: Any, site: Site) -> Table:
@@ -107,7 +102,7 @@ _SIZE = re.compile(r"(\d+)\s*(B|KB|MB|GB)")
 def _seconds(value: Any, site: Site) -> float:
     if match := _DURATION.fullmatch(str(value)):
         return float(match[1]) * _SECONDS[match[2]]
-    raise Wrong(Fault("bad-duration", "a duration needs a number and a unit", "write 500ms, 1s, 2m, 1h or 1d"))
+    raise Wrong(Fault("bad-duration", "a duration needs a number and a unit", "write 500ms, 1s, 2m or 1h"))
 
 
 def _size(value: Any, site: Site) -> int:
@@ -124,10 +119,15 @@ def _zone(value: Any, site: Site) -> ZoneInfo:
         raise Wrong(Fault("unknown-timezone", f'no time zone "{value}"', hint)) from None
 
 
+def _secret(value: Any, site: Site) -> Secret:
+    return Secret(value)
+
+
 class Secret(str):
     """Text that is never shown: the repr of whatever holds it does not give it away."""
 
     __slots__ = ()
+    written: ClassVar[Written]
 
     def __repr__(self) -> str:
         return "'***'"
@@ -139,7 +139,8 @@ Path = Annotated[
 ]
 """A place in an HL7 v2 message (`PID-3[2].4.1`), compiled."""
 
-TABLE = Written(_table, {"type": "string"}, "table")
+Table.written = Written(_table, {"type": "string"}, "table")
+Secret.written = Written(_secret, {"type": "string"}, "secret")
 When = Annotated[
     Callable[[Any], bool],
     Written(_when, {"type": ["object", "string"]}, "condition"),

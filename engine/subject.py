@@ -1,4 +1,4 @@
-"""Who an HL7 v2 message is about and when its source said it: one answer for the guard, the lane and the maps."""
+"""Who an HL7 v2 message is about and when its source said it: one answer for guard, lane and maps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from store.reason import Reason
 
 
 def patient_of(message: hl7v2.Message, feed: Feed, pid: hl7v2.Segment | None = None) -> Patient | Reason:
-    """The patient of `pid` (else of the first PID) by the installation's identity rules (PID-3, HL7 v2 3.4.2.3)."""
+    """The patient of `pid` (else of the first PID) by the installation's identity rules (PID-3, 3.4.2.3)."""
     segment = pid or message.first("PID")
     if segment is None:
         return Reason("no-patient", "the message has no PID segment", "PID")
@@ -46,7 +46,7 @@ def _text(message: hl7v2.Message, leaf: bytes) -> str:
 
 
 def time_of(message: hl7v2.Message, feed: Feed) -> hl7v2.Timestamp | Reason:
-    """When the source said it: the first of the feed's `clock` paths that has a value, never the next guess."""
+    """When the source said it: the first of the feed's `clock` paths that has a value, never a guess."""
     for path in feed.clock:
         text = message.get(path)
         if text:

@@ -96,6 +96,7 @@ class _Filing:
     tokens: list[Sequence[Any]] = field(default_factory=list)
     nodes: dict[bytes, int] = field(default_factory=dict)
     unresolved: set[int] = field(default_factory=set)
+    repeated: list[tuple[int, int, str]] = field(default_factory=list)  # claims that bring nothing new
 
     # -- facts
 
@@ -193,9 +194,8 @@ class _Filing:
         self.connection.run(SQL.add_link, (self.message, prior, survivor, link.kind, clock, link.place))
         if link.kind == "merge" or known is None or clock < known:
             self.unresolved.add(prior)
-        elif self._survivor(prior) != self._survivor(survivor):
-            self.withheld = link.place
-            self.connection.run(SQL.withhold, (self.message, link.place))
+        else:
+            self.repeated.append((prior, survivor, link.place))
 
     def resolve(self) -> None:
         """Decide anew who survives, and which messages must wait, in every group that got new evidence."""
@@ -208,12 +208,16 @@ class _Filing:
             self._settle_survivors(result)
             self._settle_claims(result, [(p, s) for _, p, s in claims])
             self.stale |= nodes  # the links that a Patient shows follow from who survives
+        for prior, survivor, place in self.repeated:
+            if self._survivor(prior) != self._survivor(survivor):
+                self.withheld = place
+                self.connection.run(SQL.withhold, (self.message, place))
 
     def _group(self, start: int) -> set[int]:
         nodes, edge = {start}, [start]
         while edge:
             node = edge.pop()
-            fresh = {n for (n,) in self.connection.all(SQL.neighbours, (node, node))} - nodes
+            fresh = {n for (n,) in self.connection.all(SQL.neighbours, (node,))} - nodes
             nodes |= fresh
             edge += fresh
         return nodes

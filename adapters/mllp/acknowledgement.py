@@ -1,4 +1,4 @@
-"""What a sender is told: the general acknowledgement, ACK (HL7 v2.5.1 chapter 2: 2.9, 2.13.1, 2.15.5, 2.15.8)."""
+"""What a sender is told: the general acknowledgement, ACK (HL7 v2.5.1: 2.9, 2.13.1, 2.15.5, 2.15.8)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MLLP blocks: VT, the message, FS CR (HL7 v2 Implementation Guide, appendix C.2). Pure: bytes in, events out.
+"""MLLP blocks: VT, the message, FS CR (HL7 v2 Implementation Guide, appendix C.2). Bytes in, events out.
 
 A block ends at its first FS. What comes between blocks is noise. A VT that is followed by MSH inside a block
 is where a sender began anew after it had broken off, so that two messages are never read as one.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import structlog
 
@@ -24,7 +25,9 @@ BYTES = 4 << 20
 LINGER = 2.0
 """Seconds that a sender has to take its last answers and close."""
 
-log = structlog.get_logger(__name__)
+_IDLE = b" \t\r\n\0"  # what senders put between blocks, or into empty ones, to keep a connection alive
+
+log = structlog.get_logger("mllp")
 
 
 class _Held(NamedTuple):
@@ -37,37 +40,57 @@ class _Held(NamedTuple):
     silent: bool = False
 
 
+class Listener:
+    """What the connections of one source share: the way in, the way to answer, whether it is still open."""
+
+    def __init__(self, intake: Intake, acknowledger: Acknowledger, framer: Callable[[], Framer]) -> None:
+        self.intake = intake
+        self.acknowledger = acknowledger
+        self.framer = framer
+        self.connections: set[Inbound] = set()
+        self.open = True
+
+    async def close(self) -> None:
+        """Answer what is in hand on every connection and close it."""
+        self.open = False
+        connections = list(self.connections)
+        try:
+            for connection in connections:
+                connection.finish()
+            if connections:
+                await asyncio.wait([connection.closed for connection in connections])
+        finally:
+            for connection in list(self.connections):
+                connection.abort()
+
+
 class Inbound(asyncio.Protocol):
     """Serves one connection until the sender leaves, or `finish` is called and all in hand is answered."""
 
-    def __init__(
-        self,
-        intake: Intake,
-        acknowledger: Acknowledger,
-        framer: Framer,
-        connections: set[Inbound],
-    ) -> None:
-        self._intake = intake
-        self._acknowledger = acknowledger
-        self._framer = framer
-        self._connections = connections
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._intake = listener.intake
+        self._framer = listener.framer()
         self._held: deque[_Held] = deque()
         self._bytes = 0
         self._awaited: asyncio.Future[Receipt] | None = None
         self._clogged = False  # the sender does not read its answers
         self._paused = False
         self._deaf = False  # nothing more is taken from it
+        self._ended = False  # it will send nothing more
+        self._linger: asyncio.TimerHandle | None = None
         self._peer = ""
         self._transport: asyncio.Transport
-        self.closed = asyncio.get_running_loop().create_future()
+        self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     # -- what the transport says
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = prompt(transport)
         self._peer = (transport.get_extra_info("peername") or ("",))[0]
-        self._connections.add(self)
+        self._listener.connections.add(self)
+        if not self._listener.open:
+            self.finish()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -86,16 +109,17 @@ class Inbound(asyncio.Protocol):
         self._brake()
 
     def eof_received(self) -> bool:
-        self._end()
-        self._deaf = True
+        self._stop_taking(unfinished=True)
+        self._ended = True
         self._answer()
         return bool(self._held) and self._transport.can_write_eof()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._end()
-        self._deaf = True
+        self._stop_taking(unfinished=True)
         self._held.clear()
-        self._connections.discard(self)
+        if self._linger:
+            self._linger.cancel()
+        self._listener.connections.discard(self)
         self.closed.set_result(None)
 
     # -- in
@@ -107,13 +131,13 @@ class Inbound(asyncio.Protocol):
             self._refuse(event.head, _overlong(event))
         elif isinstance(event, Truncated):
             self._refuse(event.body, _TRUNCATED)
-        elif event.head.strip():
+        elif event.head.strip(_IDLE):
             self._refuse(event.head, _noise(event), silent=True)
 
     def _frame(self, body: bytes) -> None:
         header = msh.read(body)
         if reason := msh.refusal(body, header):
-            if body.strip():
+            if body.strip(_IDLE):
                 self._refuse(body, reason)
             return
         received = Received(body, header.key if header else None, self._peer)
@@ -129,23 +153,23 @@ class Inbound(asyncio.Protocol):
         self._held.append(held)
         self._bytes += held.size
 
-    def _end(self) -> None:
-        """The sender says no more: what it left unfinished is refused."""
-        if not self._deaf:
+    def _stop_taking(self, *, unfinished: bool) -> None:
+        """Take nothing more; what the sender left `unfinished` is refused."""
+        if unfinished and not self._deaf:
             for event in self._framer.close():
                 self._take(event)
+        self._deaf = True
 
     def _brake(self) -> None:
-        """Read on only while what is in hand is little; TCP makes the sender wait."""
+        """Read on only while little is in hand; TCP makes the sender wait."""
         if self._transport.is_closing():
             return
-        if not self._paused:
-            if self._clogged or len(self._held) >= FRAMES or self._bytes >= BYTES:
-                self._transport.pause_reading()
-                self._paused = True
-        elif self._deaf or not (self._clogged or len(self._held) > FRAMES // 2 or self._bytes > BYTES // 2):
-            self._transport.resume_reading()
-            self._paused = False
+        share = 2 if self._paused else 1  # once stopped, wait until half of it is answered
+        full = len(self._held) * share >= FRAMES or self._bytes * share >= BYTES
+        pause = (full or self._clogged) and not self._deaf
+        if pause != self._paused:
+            self._paused = pause
+            (self._transport.pause_reading if pause else self._transport.resume_reading)()
 
     # -- out
 
@@ -163,15 +187,15 @@ class Inbound(asyncio.Protocol):
             self._bytes -= held.size
             receipt = _receipt(held.receipt)
             certain = not isinstance(receipt, Uncertain)
-            answer = self._acknowledger.answer(held.header, receipt, message=held.message)
+            answer = self._listener.acknowledger.answer(held.header, receipt, message=held.message)
             if answer is not None and not held.silent:
                 answers.append(block(answer))
         if answers and not self._transport.is_closing():
             self._transport.write(b"".join(answers))
         if not certain:
-            log.warning("mllp.uncertain", peer=self._peer, unanswered=1 + len(self._held))
+            log.warning("closed without an answer", peer=self._peer, unanswered=1 + len(self._held))
             self._held.clear()
-            self._leave()
+            self.finish()
         elif self._held:
             self._await(self._held[0].receipt)
         elif self._deaf:
@@ -186,13 +210,49 @@ class Inbound(asyncio.Protocol):
 
     def finish(self) -> None:
         """Take nothing more, answer what is in hand, then close. `closed` is done when that is over."""
-        self._deaf = True
+        self._stop_taking(unfinished=False)
         self._brake()
         self._answer()
 
+    def abort(self) -> None:
+        """Close at once."""
+        self._transport.abort()
+
     def _leave(self) -> None:
-        """Close so that the last answers arrive: bytes left unread would make TCP reset them away."""
-        self._deaf = True
-        if self._transport.is_closing():
+        """Close so that the last answers arrive: with bytes unread, a plain close would reset them away."""
+        if self._transport.is_closing() or self._linger:
             return
-        ...
+        self._linger = asyncio.get_running_loop().call_later(LINGER, self.abort)
+        if self._transport.can_write_eof() and not self._ended:
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+
+def prompt(transport: asyncio.BaseTransport) -> asyncio.Transport:
+    """Send small blocks at once, and notice a dead peer."""
+    connection = transport.get_extra_info("socket")
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    return cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+
+
+_TRUNCATED = Reason(
+    "truncated",
+    "the block has no end; if the sender leaves out the final CR, set require_final_cr: false",
+)
+
+
+def _overlong(event: Overlong) -> Reason:
+    return Reason("frame-too-long", f"a block of {event.size} bytes; max_frame sets the limit")
+
+
+def _noise(event: Noise) -> Reason:
+    return Reason("not-framed", f"{event.size} bytes outside of a block; MLLP begins each with VT")
+
+
+def _receipt(future: asyncio.Future[Receipt]) -> Receipt:
+    """An intake that fails without a receipt leaves us as uncertain as it is."""
+    if future.cancelled() or future.exception():
+        return Uncertain()
+    return future.result()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import operator
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -77,7 +78,7 @@ def gives_of(thing: Callable[..., Any]) -> Any:
     """What a function returns when all goes well: without Stop, Reason and None."""
     gives = typing.get_type_hints(thing).get("return", Any)
     members = [m for m in _members(gives) if m not in (Stop, Reason, types.NoneType)]
-    return Union[tuple(members)] if members else gives
+    return functools.reduce(operator.or_, members) if members else gives
 
 
 def _members(annotation: Any) -> tuple[Any, ...]:
@@ -106,7 +107,7 @@ def named(annotation: Any) -> str:
     if len(members) > 1:
         return " or ".join(named(m) for m in members)
     kind = get_origin(annotation) or annotation
-    inner = [named(a) for a in get_args(annotation) if a is not ...]
+    inner = [] if kind in (dict, Mapping) else [named(a) for a in get_args(annotation) if a is not ...]
     name = _qualified(kind)
     return f"{name} of {', '.join(inner)}" if inner else name
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from engine.channel import Partner, RetryPolicy
-from engine.condition import Predicate, always
+from engine.condition import always, bad_path
 from engine.config.pick import FormatSetting, SourceSetting, StepSetting, built, choose
 from engine.config.read import read
 from engine.fault import Fault, Wrong
@@ -24,8 +24,8 @@ def _order(value: Any, site: Site) -> Order:
         return "patient"
     try:
         return hl7v2.path(str(value))
-    except ValueError as error:
-        raise Wrong(Fault("bad-path", str(error), "write a path such as PV1-19, or patient")) from None
+    except ValueError:
+        raise Wrong(bad_path(value)._replace(suggestion="write one such as PV1-19.1, or patient")) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class ChannelFile:
     timezone: Annotated[Zone, "the zone of times that carry no offset"]
     about: Annotated[str, "for people"] = ""
     accepts: Accepts = Accepts()
-    feed: Annotated[When | None, "which messages of a shared source are this channel's: {MSH-3.1: LAB}"] = None
+    feed: Annotated[When | None, "which messages of a shared source are its own: {MSH-3.1: LAB}"] = None
     order_by: Annotated[
         Order | None,
         Written(_order, {"type": "string"}, "HL7 path, or patient"),
@@ -76,7 +76,7 @@ class RouteEntry:
 class PartnerSettings:
     """What every destination takes beside its type."""
 
-    retry: RetryPolicy = RetryPolicy()
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
     connections: Annotated[int, "how many deliveries at once"] = 1
     head: Annotated[Literal["block", "park"], "what a dead delivery does to those behind it"] = "park"
 
@@ -95,7 +95,7 @@ def _partner(value: Any, site: Site) -> Partner:
     known = registered("destination")
     destination: Any = None
     try:
-        name, data = choose("destination", {k: v for k, v in value.items() if k not in own}, known)
+        name, data = choose("destination", {k: v for k, v in value.items() if k not in own}, known, PARTNER_KEYS)
         destination = built(known[name], name, data, site)
     except Wrong as bad:
         faults.extend(bad.faults)
@@ -123,7 +123,8 @@ class AuthoritySettings:
     aliases: Annotated[tuple[str, ...], "the names that feeds use for it (CX-4.1, CX-4.2)"] = ()
     identifies: Annotated[bool, "may its identifiers tell one patient from another?"] = False
     normalise: Annotated[
-        tuple[Literal["strip", "upper", "digits", "unpad"], ...], "how identifiers are written alike, in order"
+        tuple[Literal["strip", "upper", "digits", "unpad"], ...],
+        "how two spellings become one, in order",
     ] = ("strip",)
 
 

@@ -21,6 +21,7 @@ from engine.settings import Row, Table
 class Folder:
     """The files of a configuration as trees with their variables filled in, and everything wrong so far."""
 
+    names: tuple[str, ...]  # the channels' files
     channels: Mapping[str, Node]
     routes: Node | None
     authorities: Node | None
@@ -35,9 +36,10 @@ def open_folder(directory: Path, environment: str | None, environ: Mapping[str, 
     names = [*_channel_files(directory, problems)]
     if not names:
         hint = "put NAME.yaml files into channels/"
-        problems.append(error(Place("channels"), "no-channels", f"no channel in {directory / 'channels'}", hint))
+        problems.append(error(Place("channels"), "no-channels", f"no channel in {directory}/channels", hint))
     trees = {name: _tree(directory, name, variables, problems) for name in names}
     return Folder(
+        names=tuple(names),
         channels={name: tree for name, tree in trees.items() if tree},
         routes=_tree(directory, "routes.yaml", variables, problems),
         authorities=_tree(directory, "authorities.yaml", variables, problems),
@@ -85,7 +87,12 @@ def _environment(directory: Path, environment: str | None, problems: list[Proble
     if text is None:
         known = [p.stem for p in (directory / "environments").glob("*.yaml")]
         problems.append(
-            error(Place(name), "unknown-environment", f'no environment "{environment}"', nearest(environment, known))
+            error(
+                Place(name),
+                "unknown-environment",
+                f'no environment "{environment}"',
+                nearest(environment, known),
+            )
         )
         return {}
     tree, wrong = parse(text, name) if text.strip() else (None, [])
@@ -116,8 +123,8 @@ def _rows(text: str, name: str, problems: list[Problem]) -> Mapping[str, Row]:
     header = [cell.strip() for cell in next(reader, [])]
     wrong = [c for c in header if c not in COLUMNS] or [c for c in COLUMNS[:2] if c not in header]
     if wrong or len(set(header)) < len(header):
-        text = f'the columns are {", ".join(header) or "missing"}'
-        problems.append(error(Place(name), "table-columns", text, "they should be from,to[,display][,system]"))
+        text = f"the columns are {', '.join(header) or 'missing'}"
+        problems.append(error(Place(name), "table-columns", text, "write from,to[,display][,system]"))
         return {}
     rows: dict[str, Row] = {}
     for cells in reader:
@@ -126,7 +133,9 @@ def _rows(text: str, name: str, problems: list[Problem]) -> Mapping[str, Row]:
             continue
         row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
         if len(cells) > len(header) or not row.get("from") or not row.get("to"):
-            problems.append(error(place, "table-row", "a row needs a from and a to, and no cell beyond the header"))
+            problems.append(
+                error(place, "table-row", "a row needs from and to, and no cell beyond the header")
+            )
         elif row["from"] in rows:
             problems.append(error(place, "table-row", f'"{row["from"]}" is already in the table', "keep one"))
         else:

@@ -1,7 +1,7 @@
 """YAML 1.2 with positions: text -> a tree of values that know where they stand.
 
-Only what the JSON-like core of YAML 1.2 says is not text: `null`, `~`, `true`, `false` and plain decimal numbers.
-So `no`, `12:30`, `007` and `1e5` stay text, and a number keeps its digits (6.30 is the Decimal 6.30).
+What is not text: `null`, `~`, `true`, `false` and plain decimal numbers, as in the core of YAML 1.2. So `no`,
+`12:30`, `007` and `1e5` stay text, and a number keeps its digits (6.30 is the Decimal 6.30).
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Node:
         return self.value.get(key) if isinstance(self.value, Mapping) else None
 
     def walk(self, at: tuple[str | int, ...]) -> Iterator[tuple[Place, Node]]:
-        """The nodes on the way down `at`, each with the place of its key; what leads nowhere is passed over."""
+        """The nodes on the way down `at`, each with its key's place; what leads nowhere is passed over."""
         here = self
         yield self.place, self
         for step in at:
@@ -67,7 +67,9 @@ def parse(text: str, file: str) -> tuple[Node | None, list[Problem]]:
     except YAMLError:
         return None, [error(Place(file), "yaml", "the file holds characters that YAML forbids")]
     if not isinstance(root, MappingNode):
-        return None, [error(Place(file), "yaml", "the file is empty or not a mapping", "write `key: value` lines")]
+        return None, [
+            error(Place(file), "yaml", "the file is empty or not a mapping", "write `key: value` lines")
+        ]
     problems: list[Problem] = []
     return _node(root, file, problems, ()), problems
 

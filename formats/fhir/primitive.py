@@ -1,7 +1,8 @@
-"""JSON schemas of the primitive data types (FHIR R4, Data Types, clause 2.24.0.1).
+"""JSON schemas of the primitive data types (FHIR R4, clause 2.24.0.1).
 
-The regular expressions are HL7's, anchored and made stricter where HL7's let through what its text forbids:
-days that do not exist, empty URIs, base64 that is no base64, numbers beyond 32 bits.
+The regular expressions are HL7's, anchored, with whitespace as the ASCII that they mean (names in Japanese
+hold U+3000), and stricter where they let through what the text forbids or what databases cannot hold: days
+that do not exist, empty URIs, base64 that is none, numbers beyond 32 bits, U+0000.
 """
 
 from __future__ import annotations
@@ -17,11 +18,15 @@ DAY_OF_MONTH = (
 DAY = rf"({YEAR}-{DAY_OF_MONTH}|{LEAP_YEAR}-02-29)"
 TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:([0-5][0-9]|60)(\.[0-9]+)?"
 ZONE = r"(Z|[+-]((0[0-9]|1[0-3]):[0-5][0-9]|14:00))"
-HEX = "[0-9a-f]"
-SEXTET = r"[0-9A-Za-z+/]\s*"
-BASE64 = rf"\s*(({SEXTET}){{4}})*(({SEXTET}){{4}}|({SEXTET}){{3}}=\s*|({SEXTET}){{2}}=\s*=\s*)"
+
+SPACE = r"[ \t\n\x0B\f\r]"
+SOLID = r"[^ \t\n\x0B\f\r\x00]+"
+TEXT = r"[^\x0B\f\x00]+"
 ID = r"[A-Za-z0-9.-]{1,64}"
-TEXT = r"[ \r\n\t\S]+"
+HEX = "[0-9a-f]"
+SEXTET = rf"[0-9A-Za-z+/]{SPACE}*"
+PAD = rf"={SPACE}*"
+BASE64 = rf"{SPACE}*(({SEXTET}){{4}})*(({SEXTET}){{4}}|({SEXTET}){{3}}{PAD}|({SEXTET}){{2}}{PAD}{PAD})"
 
 
 def text(pattern: str) -> dict[str, Any]:
@@ -35,12 +40,12 @@ def whole(minimum: int) -> dict[str, Any]:
 SCHEMAS: dict[str, dict[str, Any]] = {
     "base64Binary": text(BASE64),
     "boolean": {"type": "boolean"},
-    "canonical": text(r"\S+"),
-    "code": text(r"[^\s]+(\s[^\s]+)*"),
+    "canonical": text(SOLID),
+    "code": text(rf"{SOLID}({SPACE}{SOLID})*"),
     "date": text(rf"({YEAR}(-{MONTH})?|{DAY})"),
     "dateTime": text(rf"({YEAR}(-{MONTH})?|{DAY}(T{TIME}{ZONE})?)"),
     "decimal": {"type": "number"},
-    "ElementId": text(r"\S+"),
+    "ElementId": text(SOLID),
     "id": text(ID),
     "instant": text(rf"{DAY}T{TIME}{ZONE}"),
     "integer": whole(-(2**31)),
@@ -50,8 +55,8 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "string": text(TEXT),
     "time": text(TIME),
     "unsignedInt": whole(0),
-    "uri": text(r"\S+"),
-    "url": text(r"\S+"),
+    "uri": text(SOLID),
+    "url": text(SOLID),
     "uuid": text(f"urn:uuid:{HEX}{{8}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{4}}-{HEX}{{12}}"),
-    "xhtml": text(r"\s*<[\s\S]+"),
+    "xhtml": text(rf"{SPACE}*<{TEXT}"),
 }

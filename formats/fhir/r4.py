@@ -12,8 +12,9 @@ DATA = Path(__file__).parent / "data" / "r4.json.gz"
 
 
 class Element(msgspec.Struct, frozen=True):
-    """One element of a type. `types`: its data types, more than one for a choice, or the name of a backbone table
-    (`Patient.contact`). `values`: the value set of a required binding. `targets`: what a Reference may point to."""
+    """One element of a type. `types`: its data types, more than one for a choice, or the name of a backbone
+    table (`Patient.contact`). `values`: the value set of a required binding. `targets`: the resource types
+    that a Reference may point to, empty for any."""
 
     types: tuple[str, ...]
     min: int = 0
@@ -26,8 +27,8 @@ Table = dict[str, Element]
 
 
 class R4(msgspec.Struct, frozen=True):
-    """`types`: tables of elements by name, of resources, data types and backbone elements. `values`: the codes
-    of each value set by code system. `patterns`: value sets of systems that are not HL7's, as a regular expression."""
+    """`types`: the elements of resources, data types and backbone elements, by name. `values`: the codes of
+    each value set by code system. `patterns`: regular expressions for value sets of other systems."""
 
     resources: frozenset[str]
     types: dict[str, Table]
@@ -46,15 +47,15 @@ def properties(name: str, element: Element) -> list[tuple[str, str]]:
         return [(name, element.types[0])]
     stem = name.removesuffix("[x]")
     return [
-        (stem + suffix[0].upper() + suffix[1:], type) for type in element.types for suffix in [base(type)]
+        (stem + suffix[0].upper() + suffix[1:], type) for type in element.types for suffix in [_base(type)]
     ]
 
 
-def base(type: str) -> str:
+def _base(type: str) -> str:
     """The data type that a profiled one is named after in JSON (clause 2.1.0.1: `doseQuantity`)."""
     return "Quantity" if type == "SimpleQuantity" else type
 
 
-def primitive(type: str) -> bool:
-    """Primitive types start with a small letter, and only they have a `_name` beside `name` (clause 2.6.2.3)."""
+def is_primitive(type: str) -> bool:
+    """Primitive types start with a small letter; only they have a `_name` beside `name` (clause 2.6.2.3)."""
     return type[0].islower()

@@ -1,24 +1,30 @@
-"""From the element tables to a JSON schema (draft 4, where 1.0 is no integer) of one resource type.
+"""From the element tables to the JSON schema of one resource type (draft 4, where 1.0 is not an integer).
 
-Every rule that takes more than one keyword carries a `title`, which is what a person is told when it is broken.
+A rule that takes more than one keyword carries a `title`, what a person is told when it is broken, and where
+that is not the place of the value itself, the `element` that it is about.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from formats.fhir import primitive
-from formats.fhir.r4 import Element, Table, properties, r4
-from formats.fhir.r4 import primitive as is_primitive
+from formats.fhir.r4 import Element, Table, is_primitive, properties, r4
 
 Json = dict[str, Any]
+Slot = list[tuple[str, str]]  # the JSON properties of an element, with their types
+
 NEVER: Json = {"not": {}}
-SHADOW = "Shadow"  # the object beside a primitive, `_birthDate`: its id and extensions
+NULL: Json = {"type": "null"}
+SHADOW = "Element"  # the type of `_birthDate` beside `birthDate`: its id and extensions
+WIDE = 12
 
 
-def schema(type: str, *, partial: bool) -> Json:
-    """The schema of the resource `type` with the definitions that it reaches. `partial`: nothing is required
+@cache
+def schema(type: str, partial: bool) -> Json:
+    """The schema of the resource `type`, with the definitions that it reaches. `partial`: nothing is required
     at the top."""
     top = _object(r4().types[type], required=not partial)
     top["properties"]["resourceType"] = {"enum": [type]}
@@ -42,30 +48,27 @@ def _references(part: Any) -> Iterator[str]:
             yield from _references(item)
 
 
+@cache
 def _define(name: str) -> Json:
-    type, _, rest = name.partition(":")
+    """`name`: a type, and after a colon what one element adds: `code:VALUE-SET`, `Reference:TARGETS`."""
+    type, _, added = name.partition(":")
     if type in primitive.SCHEMAS:
-        return _codes(rest) if rest else primitive.SCHEMAS[type]
+        return _codes(added) if added else primitive.SCHEMAS[type]
     if type == "Resource":
-        return {"type": "object", "required": ["resourceType"]}
-    if type == SHADOW:
-        return _element({n: e for n, e in r4().types["Quantity"].items() if n in ("id", "extension")})
-    if rest and type == "Reference":
-        return _reference(rest.split(","))
+        types = {"title": "is not an R4 resource type", "enum": sorted(r4().resources)}
+        return {"type": "object", "required": ["resourceType"], "properties": {"resourceType": types}}
     made = _element(r4().types[type])
-    if rest:
-        made["allOf"] = [_coded(rest)]
+    if type == "Reference":
+        made["properties"]["reference"] = _target(added.split(",") if added else sorted(r4().resources))
+    elif added:
+        made["allOf"] = [_coded(added)]
     return made
 
 
-def _reference(targets: list[str]) -> Json:
-    """References are `Type/id`, any URL, or `#id` of a contained resource (clause 2.3.0.1); or, in a transaction,
-    `Type?query`."""
-    made = _element(r4().types["Reference"])
-    types = "|".join(targets)
-    local = rf"({types})(/{primitive.ID}(/_history/{primitive.ID})?|\?\S+)"
-    made["properties"]["reference"] = primitive.text(rf"(#\S*|[A-Za-z][A-Za-z0-9+.-]*:\S+|{local})")
-    return made
+def _target(types: list[str]) -> Json:
+    """`Type/id`, a URL, `#id` of a contained resource (clause 2.3.0.1), or `Type?query` in a transaction."""
+    local = rf"({'|'.join(types)})(/{primitive.ID}(/_history/{primitive.ID})?|\?{primitive.SOLID})"
+    return primitive.text(rf"(#({primitive.ID})?|[A-Za-z][A-Za-z0-9+.-]*:{primitive.SOLID}|{local})")
 
 
 def _codes(values: str) -> Json:
@@ -75,13 +78,11 @@ def _codes(values: str) -> Json:
 
 
 def _coded(values: str) -> Json:
-    """A concept with a required binding has a coding of the value set, unless it is only an extension
-    (clause 4.1.5.1: text alone will not do)."""
+    """A concept with a required binding has a coding of the value set, unless all it has is an extension;
+    text alone will not do (clause 4.1.5.1)."""
+    both = {"required": ["system", "code"]}
     good = [
-        {
-            "properties": {"system": {"enum": [system]}, "code": {"enum": codes}},
-            "required": ["system", "code"],
-        }
+        {**both, "properties": {"system": {"enum": [system]}, "code": {"enum": codes}}}
         for system, codes in r4().values[values].items()
     ]
     found = {"required": ["coding"], "properties": {"coding": {"not": {"items": {"not": {"anyOf": good}}}}}}
@@ -90,7 +91,7 @@ def _coded(values: str) -> Json:
 
 
 def _element(table: Table) -> Json:
-    """A data type or backbone element: never empty, and an id alone is empty too (constraint ele-1)."""
+    """A data type or backbone element: never empty, nor an id alone (constraint ele-1)."""
     made = _object(table, required=True)
     made["minProperties"] = 1
     made["dependencies"]["id"] = {"title": "holds nothing but an id", "minProperties": 2}
@@ -99,39 +100,32 @@ def _element(table: Table) -> Json:
 
 def _object(table: Table, *, required: bool) -> Json:
     made: Json = {"type": "object", "properties": {}, "additionalProperties": False, "dependencies": {}}
-    made["allOf"] = []
+    rules = []
     for name, element in table.items():
         slot = properties(name, element)
         for property, type in slot:
             made["properties"] |= _property(property, type, element)
-        if len(slot) > 1:
-            made["allOf"] += _one_of(name, slot, table)
-        elif element.list and is_primitive(element.types[0]):
-            made["dependencies"]["_" + name] = {"aligned": name}
-            made["allOf"].append(_no_holes(name))
+        if len(slot) > WIDE:
+            rules.append(_one_of_many(name, slot, table))
+        elif len(slot) > 1:
+            made["dependencies"] |= _one_of(name, slot)
+        if element.list and is_primitive(element.types[0]):
+            made["dependencies"] |= _aligned(name)
+            rules.append(_whole(name))
         if required and element.min:
-            made["allOf"].append(_required(name, slot))
-    return {keyword: value for keyword, value in made.items() if value != []}
+            rules.append(_required(name, slot))
+    return {**made, "allOf": rules} if rules else made
 
 
 def _property(property: str, type: str, element: Element) -> Json:
-    many = element.list
-    if not is_primitive(type):
-        return {property: _value(_name(type, element), many)}
-    made = {property: _value(_name(type, element), many), "_" + property: _value(SHADOW, many)}
-    if many:
-        for array in made.values():
-            array["items"] = {"anyOf": [array["items"], {"type": "null"}]}
+    made = {property: _value(_name(type, element), element.list)}
+    if is_primitive(type):
+        made["_" + property] = _value(SHADOW, element.list)
+        if element.list:
+            for name, array in made.items():
+                what = "object" if name.startswith("_") else type
+                array["items"] = {"title": f"is not a valid {what}", "anyOf": [array["items"], NULL]}
     return made
-
-
-def _name(type: str, element: Element) -> str:
-    """The definition's name: the type, with what this element adds to it."""
-    if element.values and type in ("code", "CodeableConcept"):
-        return f"{type}:{element.values}"
-    if element.targets and type == "Reference":
-        return f"{type}:{','.join(element.targets)}"
-    return type
 
 
 def _value(name: str, many: bool) -> Json:
@@ -139,30 +133,48 @@ def _value(name: str, many: bool) -> Json:
     return {"type": "array", "minItems": 1, "items": one} if many else one
 
 
-def _names(slot: list[tuple[str, str]]) -> list[list[str]]:
+def _name(type: str, element: Element) -> str:
+    if element.values and type in ("code", "CodeableConcept"):
+        return f"{type}:{element.values}"
+    if element.targets and type == "Reference":
+        return f"{type}:{','.join(element.targets)}"
+    return type
+
+
+def _names(slot: Slot) -> list[list[str]]:
     return [[property, "_" + property] if is_primitive(type) else [property] for property, type in slot]
 
 
-def _required(name: str, slot: list[tuple[str, str]]) -> Json:
-    """A required primitive may be there as its extensions alone (clause 2.6.2.3: `_status`)."""
+def _required(name: str, slot: Slot) -> Json:
+    """A required primitive may be there as its extensions alone (clause 2.6.2.3)."""
     there = [{"required": [n]} for names in _names(slot) for n in names]
-    return {"element": name, "title": "required element is missing", "anyOf": there}
+    return {"title": "required element is missing", "element": name, "anyOf": there}
 
 
-def _one_of(name: str, slot: list[tuple[str, str]], table: Table) -> list[Json]:
-    """A choice takes one of its types (clause 2.24.0.4.1)."""
-    names = _names(slot)
-    none = {n: NEVER for group in names for n in group}
-    made = {}
-    for i, group in enumerate(names):
-        others = {n: NEVER for other in names[i+1:] for n in other}
-        for n in group: made[n]={"properties": others}
-    rule={"element": name, "title": "more than one type of a choice", "dependencies": made}
-    k=sum(1 for e in table.values() if e.min and name!=e)+1
-    if len(slot)>20: return [{"element": name, "title": "more than one type of a choice", "anyOf":[{"maxProperties":2},{"dependencies":made}]}]
-    return [rule]
+def _one_of(name: str, slot: Slot) -> Json:
+    """A choice takes one of its types (clause 2.24.0.4.1): each forbids those after it."""
+    groups = _names(slot)
+    made: Json = {}
+    for i, group in enumerate(groups):
+        others = {n: NEVER for later in groups[i + 1 :] for n in later}
+        made |= {n: {"title": f"more than one type of {name}", "properties": others} for n in group}
+    return made
 
 
-def _no_holes(name: str) -> Json:
-    full = {"properties": {name: {"items": {"not": {"type": "null"}}}}}
-    return {"element": name, "title": "null without an extension", "anyOf": [{"required": ["_" + name]}, full]}
+def _one_of_many(name: str, slot: Slot, table: Table) -> Json:
+    """The same for the 50 types of `Extension.value[x]`, passed at once where there is room for one only."""
+    others = sum(1 for n, e in table.items() if e.min and n != name)
+    few = {"maxProperties": others + 1}
+    either = [few, {"dependencies": _one_of(name, slot)}]
+    return {"title": f"more than one type of {name}", "element": name, "anyOf": either}
+
+
+def _aligned(name: str) -> Json:
+    """Two arrays of one length, never null in both (clause 2.6.2.3)."""
+    rule = {"title": f"does not match {name} item by item", "element": "_" + name, "aligned": name}
+    return {"_" + name: rule}
+
+
+def _whole(name: str) -> Json:
+    full = {"properties": {name: {"items": {"not": NULL}}}}
+    return {"title": f"null without a _{name}", "element": name, "anyOf": [{"required": ["_" + name]}, full]}

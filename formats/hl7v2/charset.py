@@ -44,7 +44,8 @@ def codec(name: str) -> str | None:
 
 def _keeps_ascii(name: str) -> bool:
     ascii_bytes = bytes(range(128))
-    if ascii_bytes.decode(name) != ascii_bytes.decode("ascii"):
+    text = ascii_bytes.decode("ascii")
+    if ascii_bytes.decode(name) != text or text.encode(name) != ascii_bytes:
         return False
     pairs = (bytes((high, low)) for high in range(128, 256) for low in b"|^~\\&#\r")
     return all(pair.decode(name, "replace").endswith(chr(pair[1])) for pair in pairs)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from formats.hl7v2.charset import codec, hl7_codec
 from formats.hl7v2.escape import Undecodable, unescape
 from formats.hl7v2.leaves import leaves
-from formats.hl7v2.lines import line_at
+from formats.hl7v2.lines import first_line, repeated
 from formats.hl7v2.segment import Segment
 from formats.hl7v2.separators import Separators, separators
 from formats.reason import Reason
@@ -30,11 +30,11 @@ def read_header(raw: bytes, default: str) -> Header | Reason:
     if raw[start : start + 3] != b"MSH":
         return _no_header(raw[start:])
     field = raw[start + 3 : start + 4]
-    line = line_at(raw, start, field, start)
+    line = first_line(raw, start, field)
     found = separators(field, line[4:].split(field, 1)[0]) if field else None
     if found is None:
         return Reason("bad-delimiters", "MSH-1 and MSH-2 do not declare usable delimiters", "MSH-2")
-    if raw.find(b"\rMSH" + field, start) >= 0 or raw.find(b"\nMSH" + field, start) >= 0:
+    if repeated(raw, b"MSH", field, start):
         return Reason("several-messages", "more than one MSH; send each message by itself", "MSH[2]")
     segment = Segment("MSH", 1, line, start, field)
     charset = _charset(segment, found, "UNICODE UTF-8" if raw[:3] == _BOM else default)

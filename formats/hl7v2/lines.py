@@ -32,23 +32,19 @@ def split(raw: bytes, start: int, field: bytes) -> Lines:
     return _mixed(body, start, field)
 
 
-def line_at(raw: bytes, start: int, field: bytes, message: int) -> bytes:
-    """The line that begins at `start` in the message that begins at `message`, cut as `split` cuts it."""
+def first_line(raw: bytes, start: int, field: bytes) -> bytes:
+    """The line that begins at `start`, where the message begins, cut as `split` cuts it."""
     end = raw.find(b"\r", start)
     feed = raw.find(b"\n", start, end if end >= 0 else len(raw))
-    line = raw[start:end] if end >= 0 else raw[start:]
-    if feed < 0:
-        return line
-    if end < 0 and raw.find(b"\r", message) < 0:
-        return raw[start:feed]
-    return _mixed(line, start, field).texts[0]
+    if end < 0:
+        return raw[start:feed] if feed >= 0 else raw[start:]
+    return raw[start:end] if feed < 0 else _mixed(raw[start:end], start, field).texts[0]
 
 
-def find(raw: bytes, name: str, field: bytes, message: int) -> int:
-    """Where the first segment of that name begins, without cutting the message; -1 if there is none."""
-    opening = name.encode() + field
-    places = (raw.find(b"\r" + opening, message), raw.find(b"\n" + opening, message))
-    return min((place + 1 for place in places if place >= 0), default=-1)
+def repeated(raw: bytes, name: bytes, field: bytes, message: int) -> bool:
+    """Whether another segment of that name follows the one that opens the message."""
+    opening = name + field
+    return raw.rfind(b"\r" + opening) >= message or (b"\n" in raw and raw.rfind(b"\n" + opening) >= message)
 
 
 def _uniform(texts: list[bytes], start: int, width: int) -> Lines:
@@ -88,4 +84,6 @@ def _segment_opens(field: bytes) -> Callable[[bytes], object]:
 @lru_cache(maxsize=4096)
 def segment_name(head: bytes, field: bytes) -> str:
     """The segment's name from the first four bytes of its line, or `""` if the line is no segment."""
+    if len(head) == 3:
+        head += field  # a segment without any field
     return head[:3].decode() if _segment_opens(field)(head) else ""

@@ -28,8 +28,9 @@ _ALLOWED = (
 def separators(field: bytes, encoding: bytes) -> Separators | None:
     """MSH-1 and MSH-2 as separators, or None if they cannot be told apart from data.
 
-    MSH-2 is read by position and may be shorter than four characters; a character that repeats an earlier
-    one (`^~\\\\&`, a backslash doubled by a careless writer) says nothing and is passed over.
+    MSH-2 is read by position and may be shorter than four characters. Two slips of real senders are read as
+    they are meant: a character that repeats an earlier one (a backslash doubled by a careless writer) says
+    nothing, and in `^~&` it is the escape character that is missing.
     """
     distinct = bytes(dict.fromkeys(encoding))
     if len(field) != 1 or not 1 <= len(distinct) <= 5 or field in distinct:
@@ -37,4 +38,6 @@ def separators(field: bytes, encoding: bytes) -> Separators | None:
     if not _ALLOWED.issuperset(field + distinct):
         return None
     given = [distinct[i : i + 1] for i in range(5)]
+    if len(distinct) == 3 and given[2] == STANDARD.subcomponent:
+        given[2:4] = [b"", STANDARD.subcomponent]
     return Separators(field, *given)

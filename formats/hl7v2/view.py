@@ -9,7 +9,7 @@ from formats.hl7v2.edit import replaced
 from formats.hl7v2.escape import Undecodable, Unencodable, escape, unescape
 from formats.hl7v2.header import Header, read_header
 from formats.hl7v2.leaves import Leaf, leaves
-from formats.hl7v2.lines import find, line_at, segment_name, split
+from formats.hl7v2.lines import segment_name, split
 from formats.hl7v2.null import NULL, NULL_BYTES, Null
 from formats.hl7v2.path import Path, path
 from formats.hl7v2.segment import Segment
@@ -77,9 +77,21 @@ class Message:
         return found
 
     def _search(self, name: str) -> Segment | None:
-        raw, field, message = self.raw, self.separators.field, self._start
-        start = find(raw, name, field, message)
-        return Segment(name, 1, line_at(raw, start, field, message), start, field) if start >= 0 else None
+        """The first segment of that name, in the plain case without cutting the message into lines."""
+        raw, field = self.raw, self.separators.field
+        if b"\n" in raw or not name:
+            self._read()
+            return self._found.get(name)
+        opening = b"\r" + name.encode()
+        end = self._start
+        while (place := raw.find(opening, end) + 1) > 0:
+            end = raw.find(b"\r", place)
+            line = raw[place:end] if end >= 0 else raw[place:]
+            if segment_name(line[:4], field) == name:
+                return Segment(name, 1, line, place, field)
+            if end < 0:
+                break
+        return None
 
     def _read(self) -> list[Segment]:
         field, index = self.separators.field, self._index
@@ -90,9 +102,8 @@ class Message:
             name = segment_name(text[:4], field)
             same = index.setdefault(name, [])
             number = len(same) + 1 if name else len(segments) + 1
-            segment = (self._found.get(name) if number == 1 else None) or Segment(
-                name, number, text, start, field
-            )
+            known = self._found.get(name) if number == 1 else None
+            segment = known or Segment(name, number, text, start, field)
             same.append(segment)
             segments.append(segment)
         self._found.update((name, same[0]) for name, same in index.items())
@@ -133,7 +144,7 @@ class Message:
             value = _part(value, repetition, at.repetition or 1)
         elif at.repetition > 1:
             return None
-        return self._read_value(self._below(value, at))
+        return self._read_value(self._below(value, at) if at.component else value)
 
     def values(self, where: str | Path) -> list[str]:
         """Every value at the path: a path that does not say which segment or repetition means all of them.

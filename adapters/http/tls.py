@@ -1,0 +1,45 @@
+"""TLS for HTTP, 1.2 at least, and where plaintext stays on this machine."""
+
+from __future__ import annotations
+
+import ssl
+from ipaddress import ip_address
+from pathlib import Path
+
+
+def server(certificate: Path, key: Path | None, client_ca: Path | None) -> ssl.SSLContext:
+    """For a listener. With `client_ca`, only clients with a certificate of that authority are let in."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificate, key)
+    if client_ca:
+        context.load_verify_locations(client_ca)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return context
+
+
+def client(ca: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
+    """For a caller. Trusts `ca`, or else what the machine trusts; names are always checked."""
+    context = ssl.create_default_context(cafile=ca)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if certificate:
+        context.load_cert_chain(certificate, key)
+    return context
+
+
+def loopback(host: str) -> bool:
+    """Does what is said to this host stay on the machine?"""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def named(risk: str) -> bool:
+    """Is the risk accepted by name: a sentence, not a word?"""
+    return len(risk.split()) >= 3
+
+
+def missing(*files: Path | None) -> list[str]:
+    """What is wrong with the files of the settings."""
+    return [f"there is no file {file}" for file in files if file and not file.is_file()]

@@ -1,0 +1,135 @@
+"""Where messages go over MLLP: to a receiver that acknowledges each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from ssl import SSLContext
+from typing import Annotated, Literal
+
+from adapters.mllp import tls
+from adapters.mllp.answer import Answer, Code
+from adapters.mllp.framing import FS
+from adapters.mllp.outbound import Failure, Outbound, connect
+from engine.message import Delivered, Delivery, Outcome, Rejected, Retry, Unknown
+from engine.plugin import destination
+from engine.settings import Seconds
+from formats import hl7v2
+from store.reason import Reason
+
+Meaning = Literal["delivered", "retry", "rejected"]
+
+ANSWERS: Mapping[Code, Meaning] = {
+    "AA": "delivered",
+    "CA": "delivered",
+    "AE": "retry",
+    "CE": "retry",
+    "AR": "rejected",
+    "CR": "rejected",
+}
+"""What MSA-1 means (table 0008). Receivers disagree about E and R: many say AE while their own systems are
+down, and AR to what they will never take. One that says them the other way round (this engine's own listener
+does: AE is the content, AR its trouble) is told apart by `answers: {AE: rejected, AR: retry}`.
+"""
+
+
+@destination("mllp")
+@dataclass
+class MllpDestination:
+    """Sends HL7 v2 messages over persistent MLLP connections, each under a control id (MSH-10) of our own.
+
+    The next message on a connection waits for the answer to the one before. MSH-15 goes out as it stands: it
+    must not tell the receiver to be silent.
+    """
+
+    host: Annotated[str, "where the receiver listens"]
+    port: Annotated[int, "its TCP port"]
+    timeout: Annotated[Seconds, "how long to wait for a connection, and then for each answer"] = 30.0
+    answers: Annotated[Mapping[Code, Meaning], "what MSA-1 means, where the default does not suit"] = field(
+        default_factory=dict
+    )
+    tls: Annotated[bool, "encrypt, and check the receiver's certificate"] = False
+    ca: Annotated[str, "PEM file: the authority that the receiver's certificate must be of"] = ""
+    certificate: Annotated[str, "PEM file with our certificate chain, if the receiver asks for one"] = ""
+    key: Annotated[str, "PEM file with its private key, if that is not in the same file"] = ""
+
+    def __post_init__(self) -> None:
+        self._idle: list[Outbound] = []
+        self._busy: set[Outbound] = set()
+        self._meanings = {**ANSWERS, **self.answers}
+        self._context: SSLContext | None = None
+
+    def problems(self) -> list[str]:
+        """What is wrong with the settings."""
+        found = [] if 0 < self.port <= 65535 else [f"port {self.port} is no TCP port"]
+        if (self.ca or self.certificate or self.key) and not self.tls:
+            found.append("ca, certificate and key need tls: true")
+        files = [name for name in (self.ca, self.certificate, self.key) if name]
+        return found + [f"there is no file {name}" for name in files if not Path(name).is_file()]
+
+    async def deliver(self, delivery: Delivery) -> Outcome:
+        """One attempt. Retry: not sent, or refused for now. Unknown: sent, but no answer that can be used."""
+        body = _outgoing(delivery)
+        if isinstance(body, Reason):
+            return Rejected(body)
+        connection = await self._connection()
+        if isinstance(connection, Reason):
+            return Retry(connection)
+        self._busy.add(connection)
+        try:
+            answer = await connection.exchange(body, delivery.control.encode(), self.timeout)
+        finally:
+            self._busy.discard(connection)
+        if isinstance(answer, Failure):
+            return Unknown(Reason(_CODES[answer], answer.value))
+        self._idle.append(connection)
+        return self._outcome(answer)
+
+    async def close(self) -> None:
+        """Close every connection; a delivery under way ends as Unknown."""
+        for connection in (*self._idle, *self._busy):
+            connection.close()
+        self._idle.clear()
+
+    async def _connection(self) -> Outbound | Reason:
+        """An open one: the one used last, so that those not needed are closed by the receiver's own clock."""
+        while self._idle:
+            if (connection := self._idle.pop()).open:
+                return connection
+        try:
+            context = self._trust()
+        except OSError as error:
+            return Reason("tls-files", f"the TLS files cannot be read: {type(error).__name__}")
+        return await connect(self.host, self.port, context, self.timeout)
+
+    def _trust(self) -> SSLContext | None:
+        if self.tls and not self._context:
+            self._context = tls.client(self.ca, self.certificate, self.key)
+        return self._context
+
+    def _outcome(self, answer: Answer) -> Outcome:
+        meaning = self._meanings[answer.code]
+        if meaning == "delivered":
+            return Delivered(answer.body)
+        number = f", error {answer.error}" if answer.error else ""
+        reason = Reason(
+            f"answered-{answer.code.lower()}", f"the receiver said {answer.code}{number}", answer.place
+        )
+        return Retry(reason) if meaning == "retry" else Rejected(reason, answer.body)
+
+
+_CODES = {
+    Failure.SILENT: "no-answer",
+    Failure.CLOSED: "closed",
+    Failure.GARBLED: "garbled-answer",
+    Failure.OTHER: "other-control-id",
+}
+
+
+def _outgoing(delivery: Delivery) -> bytes | Reason:
+    """The payload under our own control id."""
+    if FS in delivery.body:
+        return Reason("not-sendable", "the message contains FS, which ends an MLLP block")
+    message = hl7v2.parse(delivery.body, charset="ISO-8859-1")  # only MSH-10 is written, in ASCII
+    return message if isinstance(message, Reason) else message.set("MSH-10", delivery.control).raw

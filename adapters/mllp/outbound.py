@@ -1,0 +1,108 @@
+"""One connection to a receiver: a block goes out, its answer comes back, one at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from enum import StrEnum
+from ssl import SSLContext
+
+from adapters.mllp import answer
+from adapters.mllp.answer import Answer
+from adapters.mllp.framing import Frame, Framer, Noise, block
+from adapters.mllp.inbound import prompt
+from store.reason import Reason
+
+LONGEST_ANSWER = 1 << 20
+"""Bytes; a longer one is not an answer."""
+
+
+class Failure(StrEnum):
+    """Why a message that was sent has no answer. The texts are for people."""
+
+    SILENT = "no answer in time"
+    CLOSED = "the connection was closed before the answer"
+    GARBLED = "the answer is not an HL7 acknowledgement"
+    OTHER = "the answer is for another message (MSA-2 is not the MSH-10 that was sent)"
+
+
+class Outbound(asyncio.Protocol):
+    """A persistent connection. Any Failure closes it, lest a late answer meets a later message."""
+
+    def __init__(self) -> None:
+        self._framer = Framer(LONGEST_ANSWER, require_final_cr=False)
+        self._waiting: asyncio.Future[Answer | Failure] | None = None
+        self._control = b""
+        self._answered: deque[bytes] = deque(maxlen=16)
+        self._transport: asyncio.Transport
+
+    @property
+    def open(self) -> bool:
+        """Can it be used for the next message?"""
+        return self._waiting is None and not self._transport.is_closing()
+
+    async def exchange(self, body: bytes, control: bytes, within: float) -> Answer | Failure:
+        """Send one message, whose MSH-10 is `control`, and wait that many seconds for its answer."""
+        loop = asyncio.get_running_loop()
+        waiting: asyncio.Future[Answer | Failure] = loop.create_future()
+        self._waiting = waiting
+        self._control = control
+        timer = loop.call_later(within, self._settle, Failure.SILENT)
+        self._transport.write(block(body))
+        try:
+            return await waiting
+        finally:
+            timer.cancel()
+            self._waiting = None
+            if waiting.cancelled():
+                self.close()
+
+    def close(self) -> None:
+        """Close at once; what is unsent is not sent."""
+        self._transport.abort()
+
+    # -- what the transport says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = prompt(transport)
+
+    def data_received(self, data: bytes) -> None:
+        for event in self._framer.feed(data):
+            if isinstance(event, Frame):
+                self._read(event.body)
+            elif not isinstance(event, Noise):
+                self._settle(Failure.GARBLED)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._settle(Failure.CLOSED)
+
+    # --
+
+    def _read(self, body: bytes) -> None:
+        found = answer.read(body)
+        if found is None:
+            self._settle(Failure.GARBLED)
+        elif found.control == self._control and self._waiting:
+            self._answered.append(found.control)
+            self._settle(found)
+        elif found.control not in self._answered:  # else the application's answer, after its commit accept
+            self._settle(Failure.OTHER)
+
+    def _settle(self, result: Answer | Failure) -> None:
+        if isinstance(result, Failure):
+            self._transport.abort()
+        if self._waiting and not self._waiting.done():
+            self._waiting.set_result(result)
+
+
+async def connect(host: str, port: int, tls: SSLContext | None, within: float) -> Outbound | Reason:
+    """A new connection, or why there is none; nothing was sent then."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(within):
+            _, connection = await loop.create_connection(Outbound, host, port, ssl=tls)
+    except TimeoutError:
+        return Reason("no-connection", f"no connection within {within:g} s")
+    except OSError as error:
+        return Reason("no-connection", f"no connection: {error.strerror or type(error).__name__}")
+    return connection

@@ -1,0 +1,126 @@
+"""Where messages come from over MLLP: a listener for any number of persistent connections."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal
+
+from adapters.mllp import tls
+from adapters.mllp.acknowledgement import Acknowledger, Code, Verdict
+from adapters.mllp.framing import Framer
+from adapters.mllp.inbound import Inbound, Listener
+from engine.plugin import Intake, Ready, source
+from engine.settings import Size
+
+
+@source("mllp")
+@dataclass(frozen=True)
+class MllpSource:
+    """Listens for HL7 v2 messages over MLLP and acknowledges each when the engine has it.
+
+    A frame that is empty, or blank, is taken for a sign of life and gets no answer.
+    """
+
+    port: Annotated[int, "TCP port to listen on"]
+    host: Annotated[str, "address to listen on; anything but loopback needs TLS or an accepted risk"] = (
+        "127.0.0.1"
+    )
+    max_frame: Annotated[Size, "the longest message taken; a longer one is refused"] = 16 << 20
+    require_final_cr: Annotated[bool, "false: a block ends with FS, the CR after it may be missing"] = True
+    acknowledge: Annotated[
+        Literal["auto", "original"],
+        "auto: MSH-15 and MSH-16 say which acknowledgement is wanted; original: always AA, AE or AR",
+    ] = "auto"
+    codes: Annotated[
+        Mapping[Verdict, Code], "MSA-1 by what became of the message, where the default does not suit"
+    ] = field(default_factory=dict, hash=False)
+    certificate: Annotated[str, "PEM file with our certificate chain: TLS"] = ""
+    key: Annotated[str, "PEM file with its private key, if that is not in the same file"] = ""
+    client_ca: Annotated[str, "PEM file: only clients with a certificate of this authority may connect"] = ""
+    accept_plaintext_risk: Annotated[
+        str, "a sentence that names the risk of listening off loopback without TLS"
+    ] = ""
+
+    def address(self) -> str:
+        """Where it listens, as `host:port`: two sources may not have the same."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def problems(self) -> list[str]:
+        """What is wrong with the settings."""
+        found = []
+        if not 0 <= self.port <= 65535:
+            found.append(f"port {self.port} is no TCP port")
+        if self._exposed() and len(self.accept_plaintext_risk.split()) < 3:
+            found.append(
+                f"{self.address()} is not loopback and has no TLS; set certificate and key, "
+                "or accept_plaintext_risk to a sentence that names the risk"
+            )
+        if (self.key or self.client_ca) and not self.certificate:
+            found.append("key and client_ca need a certificate")
+        files = [name for name in (self.certificate, self.key, self.client_ca) if name]
+        found += [f"there is no file {name}" for name in files if not Path(name).is_file()]
+        if self.codes.get("accepted", "AA") != "AA":
+            found.append("codes: what is accepted is answered AA")
+        if "AA" in (self.codes.get("unavailable"), self.codes.get("unsupported")):
+            found.append("codes: AA may not be said of a message that nobody takes")
+        return found
+
+    def risks(self) -> list[str]:
+        """What was accepted by name; listed at every start."""
+        found = []
+        if self._exposed():
+            found.append(f"plaintext MLLP on {self.address()}: {self.accept_plaintext_risk}")
+        if self.codes.get("refused") == "AA":
+            found.append(f"MLLP on {self.address()} answers AA to messages that it refuses")
+        return found
+
+    async def run(self, intake: Intake, ready: Ready) -> None:
+        """Listen until cancelled, then answer what is in hand. OSError: the address cannot be had."""
+        if found := self.problems():
+            raise ValueError("; ".join(found))
+        listener = Listener(
+            intake,
+            Acknowledger(self.codes, original=self.acknowledge == "original", clock=_now, origin=_origin()),
+            lambda: Framer(self.max_frame, require_final_cr=self.require_final_cr),
+        )
+        context = tls.server(self.certificate, self.key, self.client_ca) if self.certificate else None
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(
+            partial(Inbound, listener), self.host, self.port, ssl=context, backlog=_BACKLOG
+        )
+        try:
+            host, port, *_ = server.sockets[0].getsockname()
+            ready(f"{'mllps' if context else 'mllp'}://{f'[{host}]' if ':' in host else host}:{port}")
+            await loop.create_future()
+        finally:
+            server.close()
+            await listener.close()
+
+    def _exposed(self) -> bool:
+        return not self.certificate and not _loopback(self.host)
+
+
+_BACKLOG = 512
+
+
+def _loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _now() -> int:
+    return time.time_ns() // 1000
+
+
+def _origin() -> str:
+    """Ten characters that no other run has, before the count in every MSH-10 of ours."""
+    return secrets.token_hex(5)

@@ -1,0 +1,192 @@
+"""`make demo`: the engine on this repository's own channels and routes, with partners that send and receive.
+
+`--exit` ends after delivery instead of waiting for Ctrl-C. The exit status is 0 only if everything adds up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import queue
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from demo import chart, summary
+from demo.archive import arrivals
+from demo.chart import Server
+from demo.children import Child, Failed, Said, ask, chartwire, free_ports, python, ready
+from demo.seen import Seen, faults
+from demo.story import known, story
+
+ROOT = Path(__file__).resolve().parent.parent
+DEADLINE = 120.0  # seconds for everything to be answered, and again for everything to be delivered
+FEEDS = {"hospital": "adt", "laboratory": "lab_results"}
+STOPPING = ("hospital", "laboratory", "engine", "receivers")  # so that nothing in hand is cut off
+
+
+class Demo:
+    """One showing: its processes, where they keep their things, and what was seen."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.data, self.archive = place / "data", place / "archive"
+        self.archive.mkdir()
+        self.story = story()
+        self.seen = Seen()
+        self.progress = summary.Progress(self.story)
+        self._heard: queue.Queue[Said] = queue.Queue()
+        self._children: dict[str, Child] = {}
+
+    # -- processes
+
+    def start(self) -> None:
+        """Receivers, the engine, and when it is ready the senders."""
+        self._start("receivers", python("demo.receivers"))
+        engine = self._start(
+            "engine", chartwire("run", "--config", str(ROOT), "--data", str(self.data)), self._addresses()
+        )
+        told = ready(engine, self.data)
+        self.http: str = told["http"]
+        self.token = ask("token", "create", "--name", "demo", "--data", str(self.data)).split()[-1]
+        print(
+            f"  the engine listens on {', '.join([*sorted(told['sources'].values()), self.http])}", flush=True
+        )
+        for name, feed in FEEDS.items():
+            self._start(name, python(f"demo.{name}", told["sources"][feed]))
+
+    def _start(self, name: str, command: list[str], more: Mapping[str, str] | None = None) -> Child:
+        env = {k: v for k, v in os.environ.items() if not k.startswith("CHARTWIRE_")} | dict(more or {})
+        child = self._children[name] = Child(name, command, self._heard, self.place / f"{name}.log", env)
+        return child
+
+    def _addresses(self) -> dict[str, str]:
+        """The configuration's ${NAMES}: free ports, so that two demos can run side by side."""
+        name, said = self._heard.get(timeout=30)
+        while "ready" not in said:
+            name, said = self._heard.get(timeout=30)
+        ports: dict[str, int] = said["ready"]
+        self.warehouse = Server(f"http://127.0.0.1:{ports['warehouse']}/fhir")
+        adt, lab = free_ports(2)
+        return {
+            "CHARTWIRE_HTTP": "127.0.0.1:0",
+            "ADT_PORT": str(adt),
+            "LAB_PORT": str(lab),
+            "WARD_BOARD_HOST": "127.0.0.1",
+            "WARD_BOARD_PORT": str(ports["ward_board"]),
+            "PAGER_HOST": "127.0.0.1",
+            "PAGER_PORT": str(ports["pager"]),
+            "WAREHOUSE_URL": self.warehouse.base,
+            "ARCHIVE_DIR": str(self.archive),
+        }
+
+    def stop(self) -> int:
+        """Stop everything; the engine's exit status."""
+        status = 0
+        for name in STOPPING:
+            if child := self._children.pop(name, None):
+                ended = child.stop()
+                status = ended if name == "engine" else status
+        return status
+
+    # -- watching
+
+    def watch(self) -> None:
+        """Until the senders are done, and then until nothing is in hand and everything expected has arrived."""
+        senders = [self._children[name] for name in FEEDS]
+        self._until(lambda: all(s.ended for s in senders))
+        self._until(self._settled)
+        self.progress.show(self.seen, now=True)
+
+    def _until(self, done: Any) -> None:
+        """Take what the partners say until `done` says so, or the deadline has passed: then the counts tell."""
+        deadline = time.monotonic() + DEADLINE
+        while not done() and time.monotonic() < deadline:
+            self._hear(0.1)
+            for child in self._children.values():
+                child.check()
+            self.seen.arrivals["archive"] = arrivals(self.archive)
+            self.progress.show(self.seen)
+        self._hear(0)
+
+    def _hear(self, patience: float) -> None:
+        try:
+            self.seen.hear(self._heard.get(timeout=patience)[1] if patience else self._heard.get_nowait()[1])
+            while True:
+                self.seen.hear(self._heard.get_nowait()[1])
+        except queue.Empty:
+            return
+
+    def _settled(self) -> bool:
+        """Has every message an end state, and has every delivery come to an end?"""
+        listed = ask("messages", "list", "--json", "--data", str(self.data))
+        self.seen.messages = [json.loads(line) for line in listed.splitlines()]
+        return not any(_pending(m) for m in self.seen.messages)
+
+    def faults(self) -> Iterator[str]:
+        """Everything that does not add up."""
+        self.seen.arrivals["archive"] = arrivals(self.archive)
+        yield from faults(self.story, self.seen)
+        engine = Server(f"{self.http}/fhir", self.token)
+        for expected in known():
+            yield from chart.faults(engine, expected)
+        yield from chart.copied(engine, self.warehouse)
+
+    def further(self) -> Iterator[str]:
+        command = chartwire()[0]
+        return summary.further(self.http, str(self.data), self.token, command)
+
+
+def _pending(message: Mapping[str, Any]) -> bool:
+    deliveries = message.get("deliveries") or {}
+    return message["state"] == "RECEIVED" or bool(deliveries.get("QUEUED"))
+
+
+def show(demo: Demo, stay: bool) -> int:
+    """Play the story once; 0 if everything adds up."""
+    print(f"Chartwire demo: {len(demo.story)} messages about 12 patients, from a hospital and a laboratory")
+    demo.start()
+    demo.watch()
+    wrong = list(demo.faults())
+    print("\n".join(summary.table(demo.story, demo.seen)))
+    print("\n" + ("everything adds up" if not wrong else "\n".join(f"WRONG: {w}" for w in wrong)), flush=True)
+    if stay:
+        print("\n".join(demo.further()))
+        print("\nRunning; Ctrl-C stops.", flush=True)
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    return 1 if wrong else 0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--exit", action="store_true", help="end after delivery")
+    stay = not parser.parse_args().exit
+    place = Path(tempfile.mkdtemp(prefix="chartwire-demo-"))
+    demo = Demo(place)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        status = show(demo, stay)
+    except Failed as failed:
+        print(f"\n{failed}", file=sys.stderr)
+        status = 1
+    except KeyboardInterrupt:
+        status = 130
+    finally:
+        stopped = demo.stop()
+    if stopped:
+        print(f"\nthe engine stopped with status {stopped}", file=sys.stderr)
+    if status == 1 or stopped:
+        print(f"logs and data are kept in {place}", file=sys.stderr)
+        return status or 1
+    shutil.rmtree(place)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""What was seen while the story was played, and whether it adds up. Pure: no clock, no I/O."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from demo.sent import Sent
+from demo.wording import stamp
+
+TOLD = (
+    "ward_board",
+    "pager",
+    "archive",
+)  # destinations that are told messages; the warehouse follows the chart
+
+
+class Answered(NamedTuple):
+    """A message went at `went` (seconds since the epoch) and was answered `ack` after `took` seconds."""
+
+    ack: str
+    went: float
+    took: float
+
+
+class Arrived(NamedTuple):
+    """A destination was told of the message whose source clock is `told`, at `time` (seconds since the epoch)."""
+
+    patient: str
+    told: str
+    time: float
+
+
+@dataclass
+class Seen:
+    """Everything that the partners and the engine have reported so far."""
+
+    answers: dict[str, list[Answered]] = field(
+        default_factory=lambda: defaultdict(list)
+    )  # by what it is about
+    arrivals: dict[str, list[Arrived]] = field(default_factory=lambda: defaultdict(list))  # by destination
+    bundles: int = 0
+    messages: Sequence[Mapping[str, Any]] = ()  # what `chartwire messages list --json` says
+
+    def hear(self, said: Mapping[str, Any]) -> None:
+        """Take one line of a partner."""
+        if "about" in said:
+            self.answers[said["about"]].append(Answered(said["ack"], said["went"], said["took"]))
+        elif said.get("at") == "warehouse":
+            self.bundles += 1
+        elif "at" in said:
+            self.arrivals[said["at"]].append(Arrived(said["patient"], said["told"], said["time"]))
+
+
+def faults(story: Sequence[Sent], seen: Seen) -> Iterator[str]:
+    """What does not add up, each in a sentence; nothing if everything does."""
+    yield from _unanswered(story, seen)
+    yield from _states(story, seen.messages)
+    for destination in TOLD:
+        yield from _deliveries(destination, story, seen.arrivals[destination])
+
+
+def _unanswered(story: Sequence[Sent], seen: Seen) -> Iterator[str]:
+    for sent in story:
+        acks = [a.ack for a in seen.answers[sent.about]]
+        if acks != [sent.ack]:
+            yield f"{sent.feed}: {sent.about}: expected {sent.ack}, was answered {_list(acks)}"
+
+
+def _states(story: Sequence[Sent], messages: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """End states by control id; the refused garbage has none, so it is counted."""
+    wanted: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for sent in story:
+        if sent.state:
+            wanted[sent.feed, sent.control][sent.state] += 1
+    for message in messages:
+        found[message["channel"], message["key"] or ""][message["state"]] += 1
+    about = {(s.feed, s.control): s.about for s in story}
+    for key in sorted(wanted.keys() | found.keys()):
+        if wanted[key] != found[key]:
+            name = about.get(key, f"a message {key[1]} that nobody sent")
+            yield f"{key[0]}: {name}: expected {_list(wanted[key])}, the engine has {_list(found[key])}"
+
+
+def _deliveries(destination: str, story: Sequence[Sent], arrivals: Sequence[Arrived]) -> Iterator[str]:
+    """Every expected one once, nothing else, and one patient's in the order in which they were sent."""
+    expected = [s for s in story if destination in s.to]
+    about = {told_of(s): s.about for s in expected}
+    counted = Counter(a.told for a in arrivals)
+    for told, name in about.items():
+        if counted[told] != 1:
+            yield f"{destination}: {name}: expected once, arrived {counted[told]} times"
+    for told in counted.keys() - about.keys():
+        yield f"{destination}: something that it should not hear of arrived (source clock {told})"
+    order = {told: n for n, told in enumerate(about)}
+    last: dict[str, Arrived] = {}
+    for arrived in (a for a in arrivals if a.told in order):
+        before = last.get(arrived.patient)
+        if before and order[before.told] > order[arrived.told]:
+            yield f"{destination}: {about[arrived.told]} arrived after {about[before.told]}"
+        last[arrived.patient] = arrived
+
+
+def told_of(sent: Sent) -> str:
+    """What a destination knows a message by: its MSH-7, of which no two that go out are alike."""
+    return stamp(sent.at)
+
+
+def _list(words: Iterable[str]) -> str:
+    return ", ".join(words) or "nothing"
+
+
+def latencies(story: Sequence[Sent], seen: Seen, destination: str) -> list[float]:
+    """Seconds from a message's sending to its arrival there."""
+    went = {told_of(s): seen.answers[s.about][0].went for s in story if s.to and seen.answers[s.about]}
+    return [a.time - went[a.told] for a in seen.arrivals[destination] if a.told in went]
+
+
+def percentile(values: Sequence[float], share: float) -> float | None:
+    """The nearest-rank percentile; None of nothing."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * int(share * 100) // 100) - 1)] if ordered else None

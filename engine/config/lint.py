@@ -1,0 +1,213 @@
+"""What no single file can say about itself: names that must exist, ports, chains, risks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from typing import Any
+
+from engine.channel import RetryPolicy
+from engine.config.chain import SENDABLE, accepts, check, check_store, gives_of, named
+from engine.config.files import RouteEntry
+from engine.config.parts import Part, Parts
+from engine.config.problem import Problem, error, warning
+from engine.fault import Fault, nearest
+
+
+def lint(parts: Parts) -> list[Problem]:
+    """Every problem between the files, warnings among them."""
+    found: list[Problem] = []
+    types: dict[str, Any] = {}
+    for name, part in parts.channels.items():
+        found += _channel(name, part, parts)
+        types[name], problems = _chain(part)
+        found += problems
+    found += _authorities(parts.authorities)
+    found += _shared(parts.channels)
+    found += _routes(parts, types)
+    found += _destinations(parts)
+    return found
+
+
+def _channel(name: str, part: Part, parts: Parts) -> Iterator[Problem]:
+    given = part.values.get("channel", name)
+    if given != name:
+        text = f'the channel is named "{given}", its file "{name}"'
+        yield error(
+            part.place("channel"), "name-mismatch", text, f"write channel: {name}, or rename the file"
+        )
+    known = parts.authorities.names("authorities")
+    authority = part.values.get("authority")
+    if authority is not None and authority not in known:
+        hint = nearest(authority, known) or "declare it in authorities.yaml"
+        yield error(part.place("authority"), "unknown-authority", f'no authority "{authority}"', hint)
+    declared = parts.authorities.values.get("authorities", {}).values()
+    if part.values.get("store") and not known or (declared and not any(a.identifies for a in declared)):
+        text = "a channel that stores needs an authority whose identifiers identify patients"
+        hint = "declare it in authorities.yaml, with identifies: true"
+        yield error(part.place("store", key=True), "no-authorities", text, hint)
+    if source := part.values.get("source"):
+        yield from _risks(part, source, "source")
+
+
+def _risks(part: Part, thing: Any, *at: str) -> Iterator[Problem]:
+    """What a source or destination says of itself: `problems()` stop the engine, `risks()` are listed."""
+    for text in getattr(thing, "problems", list)():
+        yield error(part.place(*at, key=True), "not-allowed", text)
+    for text in getattr(thing, "risks", list)():
+        yield warning(part.place(*at, key=True), "accepted-risk", text)
+
+
+def _chain(part: Part) -> tuple[Any, list[Problem]]:
+    """The type that the pipeline leaves, and what is wrong on the way to it and into the store."""
+    picked = part.values.get("format")
+    given = gives_of(picked.thing) if picked else Any
+    kind, faults = check(part.values.get("pipeline", ()), given)
+    problems = [part.problem(fault, "pipeline") for fault in faults]
+    if not faults and not accepts(given, kind):
+        text = f"the pipeline ends with {named(kind)}, not with {named(given)}"
+        problems.append(error(part.place("pipeline", key=True), "chain-type", text, "translate below store:"))
+    if store := part.values.get("store"):
+        problems += [part.problem(fault, "store") for fault in check_store(store, kind)]
+    return kind, problems
+
+
+def _authorities(part: Part) -> Iterator[Problem]:
+    owner: dict[str, str] = {}
+    for name, settings in part.values.get("authorities", {}).items():
+        if ":" not in settings.namespace:
+            hint = "write a URI: urn:oid:... or https://..."
+            place = part.place("authorities", name, "namespace")
+            yield error(place, "bad-namespace", f'"{settings.namespace}" is not a URI', hint)
+        for alias in (name, settings.namespace, *settings.aliases):
+            other = owner.setdefault(alias.casefold(), name)
+            if other != name:
+                place = part.place("authorities", name, key=True)
+                yield error(
+                    place, "shared-alias", f'"{alias}" is also a name of authority "{other}"', "keep one"
+                )
+
+
+def _shared(channels: Mapping[str, Part]) -> Iterator[Problem]:
+    """A port used twice: only by the same source, and only with feeds to tell the channels apart."""
+    with_source = {name: part for name, part in channels.items() if part.values.get("source") is not None}
+    for (first, one), (_, two) in combinations(with_source.items(), 2):
+        left, right = one.values["source"], two.values["source"]
+        if left == right:
+            yield from _told_apart(first, one, two)
+        elif _clash(_address(left), _address(right)):
+            text = f'{_address(right)} is used by channel "{first}" with other settings'
+            hint = f'give it a port of its own, or the very settings of "{first}" and a feed: to each'
+            yield error(two.place("source"), "port-clash", text, hint)
+
+
+def _told_apart(first: str, one: Part, two: Part) -> Iterator[Problem]:
+    hint = 'add feed: {MSH-3.1: "...", MSH-4.1: "..."} to each'
+    for part in (one, two):
+        if part.values.get("feed") is None and part.tree.get("feed") is None:
+            text = "the source is shared, and no feed: says which messages are this channel's"
+            yield error(part.place("source"), "shared-source", text, hint)
+    left, right = one.tree.get("feed"), two.tree.get("feed")
+    if left and right and left.plain() == right.plain():
+        text = f'channel "{first}" has the same source and the same feed'
+        yield error(two.place("feed"), "shared-source", text, hint)
+
+
+def _address(source: Any) -> str | None:
+    address = getattr(source, "address", None)
+    return address() if address else None
+
+
+def _clash(one: str | None, two: str | None) -> bool:
+    """`mllp://0.0.0.0:2575` takes the port of every interface; port 0 is any free one."""
+    if one is None or two is None:
+        return False
+    (host, _, port), (other_host, _, other_port) = (a.split("://")[-1].rpartition(":") for a in (one, two))
+    hosts = {host, other_host}
+    return port == other_port != "0" and (
+        len(hosts) == 1 or not hosts.isdisjoint({"0.0.0.0", "[::]", "::", ""})
+    )
+
+
+def _routes(parts: Parts, types: Mapping[str, Any]) -> Iterator[Problem]:
+    named_before: dict[str, int] = {}
+    for n, entry in enumerate(parts.entries):
+        yield from _known(parts.routes, n, "from", listed(entry.from_), parts.channel_names)
+        yield from _known(parts.routes, n, "to", listed(entry.to), parts.destination_names)
+        yield from _sent(parts.routes, n, entry, types)
+        for name in dict.fromkeys(name for name, _, _ in route_names(entry)):
+            if name in named_before:
+                text = f'route "{name}" is already given by entry {named_before[name] + 1}'
+                place = parts.routes.place("routes", n)
+                yield error(place, "duplicate-route", text, "give one of them a name: of its own")
+            named_before.setdefault(name, n)
+
+
+def listed(value: str | list[str]) -> list[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def route_names(entry: RouteEntry) -> list[tuple[str, str, str]]:
+    """(route, channel, destination) of each pair that the entry stands for."""
+    pairs = [(source, target) for source in listed(entry.from_) for target in listed(entry.to)]
+    one = len(listed(entry.to)) == 1
+    return [
+        (
+            (entry.name if one else f"{entry.name}-{target}") if entry.name else f"{source}-{target}",
+            source,
+            target,
+        )
+        for source, target in pairs
+    ]
+
+
+KINDS = {"from": "channel", "to": "destination"}
+
+
+def _known(
+    part: Part, n: int, key: str, names: list[str], known: tuple[str, ...]
+) -> Iterator[Problem]:
+    kind = KINDS[key]
+    for i, name in enumerate(names):
+        if name not in known:
+            hint = nearest(name, known) or f"there is no {kind}"
+            yield error(part.place("routes", n, key, i), f"unknown-{kind}", f'no {kind} "{name}"', hint)
+
+
+def _sent(part: Part, n: int, entry: RouteEntry, types: Mapping[str, Any]) -> Iterator[Problem]:
+    """A message is transformed and written; of the chart the resources go out as they are."""
+    if entry.send == "chart":
+        if entry.transform:
+            text = "the chart is sent as it is: a transform of the message does not apply"
+            hint = "leave transform: out, or send: message"
+            yield error(part.place("routes", n, "transform", key=True), "transform-with-chart", text, hint)
+        return
+    told: set[Fault] = set()
+    for channel in listed(entry.from_):
+        kind, faults = check(entry.transform, types.get(channel, Any))
+        if not faults and not accepts(SENDABLE, kind):
+            faults = [Fault("chain-type", f"the transform ends with {named(kind)}, which cannot be sent")]
+        for fault in dict.fromkeys(faults):
+            if fault not in told:
+                yield part.problem(fault, "routes", n, "transform")
+            told.add(fault)
+
+
+def _destinations(parts: Parts) -> Iterator[Problem]:
+    used = {name for entry in parts.entries for name in listed(entry.to)}
+    readable = "routes" in parts.routes.values or parts.routes.tree.get("routes") is None
+    for name in parts.destination_names:
+        if readable and name not in used:
+            place = parts.routes.place("destinations", name, key=True)
+            yield warning(
+                place, "unused-destination", f'no route leads to "{name}"', "add a route, or remove it"
+            )
+    for name, partner in parts.partners.items():
+        yield from _risks(parts.routes, partner.destination, "destinations", name)
+        yield from _retry(parts.routes, name, partner.retry)
+
+
+def _retry(part: Part, name: str, retry: RetryPolicy) -> Iterator[Problem]:
+    if retry.first > retry.max:
+        place = part.place("destinations", name, "retry")
+        yield error(place, "wrong-value", "retry: first is longer than max", "swap them")

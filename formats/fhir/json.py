@@ -1,0 +1,32 @@
+"""JSON text <-> plain dicts, decimals as they were written: precision counts (FHIR R4, clause 2.24.0.1)."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+_decoder = msgspec.json.Decoder(float_hook=Decimal)
+_encoder = msgspec.json.Encoder(decimal_format="number")
+
+
+def decode(data: bytes | str) -> Any:
+    """Dicts, lists, str, int, bool, None, and Decimal for every number with a point or an exponent.
+
+    Value and precision are kept, and the text too of 6.30 and of 1.10E+3; other spellings of an exponent
+    become Decimal's (1e3 becomes 1E+3, 1.0E+0 becomes 1.0), and -0 becomes 0. Of two members of one name the
+    last counts. Raises ValueError, with none of the content in it, for what is not JSON, not UTF-8, or nested
+    deeper than about 1,000 levels.
+    """
+    try:
+        return _decoder.decode(data)
+    except UnicodeDecodeError as error:
+        raise ValueError(f"not UTF-8 (byte {error.start})") from None
+    except RecursionError:
+        raise ValueError("nested too deep") from None
+
+
+def encode(obj: Any) -> bytes:
+    """Compact UTF-8, members in the order of the dict, numbers as `decode` gave them."""
+    return _encoder.encode(obj)

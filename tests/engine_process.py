@@ -1,0 +1,73 @@
+"""The engine as a process of its own, as the tests of whole promises need it: started, killed, started again."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+DEADLINE = 60.0
+
+
+@dataclass
+class EngineProcess:
+    """`chartwire run` on a configuration and a data directory; HTTP on a free port unless `env` says otherwise."""
+
+    config: Path
+    data: Path
+    env: Mapping[str, str] = field(default_factory=dict)
+    wrapper: tuple[str, ...] = ()
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> dict[str, Any]:
+        """Start and wait until everything listens; the addresses as engine.json tells them."""
+        self.data.mkdir(parents=True, exist_ok=True)
+        (self.data / "engine.json").unlink(missing_ok=True)
+        command = [*self.wrapper, sys.executable, "-m", "engine.cli", "run"]
+        with (self.data / "log.jsonl").open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--config", str(self.config), "--data", str(self.data)],
+                stderr=log, stdout=log, cwd=ROOT,
+                env={**os.environ, "CHARTWIRE_HTTP": "127.0.0.1:0", "PYTHONPATH": str(ROOT), **self.env},
+            )  # fmt: skip
+        return self.ready()
+
+    def ready(self) -> dict[str, Any]:
+        assert self.process is not None
+        end = time.monotonic() + DEADLINE
+        while time.monotonic() < end:
+            if (self.data / "engine.json").exists():
+                told: dict[str, Any] = json.loads((self.data / "engine.json").read_text())
+                return told
+            if self.process.poll() is not None:
+                raise AssertionError(f"the engine ended with {self.process.returncode}: {self.log()}")
+            time.sleep(0.01)
+        raise AssertionError(f"the engine is not ready: {self.log()}")
+
+    def log(self) -> str:
+        return (self.data / "log.jsonl").read_text()[-4000:]
+
+    def kill(self) -> None:
+        """kill -9, then wait for the body."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        """SIGTERM; the exit status."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(DEADLINE)
+
+
+def port_of(address: str) -> int:
+    return int(address.rpartition(":")[2])

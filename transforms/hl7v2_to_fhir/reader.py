@@ -1,0 +1,89 @@
+"""How the bytes of one message are read: its delimiters, its character set, its time zone, its authorities."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from urllib.parse import quote
+
+from engine.plugin import Feed
+from formats import hl7v2
+
+NULL = b'""'
+"""HL7's explicit null as it stands in the message (2.5.3)."""
+
+_NEVER = b"\r"  # stands for a delimiter that the message does not have: no segment holds it
+
+
+class Reader:
+    """`group` are the segments that belong together just now, by name; a condition looks them up there.
+
+    `faults` gathers the codes of what could not be read; whoever runs a segment's rules turns them into places.
+    """
+
+    __slots__ = ("component", "escape", "faults", "feed", "group", "message", "repetition", "subcomponent", "zone")
+
+    def __init__(self, message: hl7v2.Message, feed: Feed) -> None:
+        separators = message.separators
+        self.message = message
+        self.feed = feed
+        self.zone = feed.timezone
+        self.escape = separators.escape
+        self.repetition = separators.repetition or _NEVER
+        self.component = separators.component or _NEVER
+        self.subcomponent = separators.subcomponent or _NEVER
+        self.group: dict[str, hl7v2.Segment] = {}
+        self.faults: list[str] = []
+
+    def text(self, leaf: bytes) -> str:
+        """The text of a leaf without the blanks around it. Raises hl7v2.Undecodable."""
+        if leaf.isascii() and self.escape not in leaf:
+            return leaf.decode().strip()
+        return self.message.text(leaf).strip()
+
+    def first(self, raw: bytes) -> bytes:
+        """The first subcomponent of the first component: all that a simple type has."""
+        if self.component in raw:
+            raw = raw.split(self.component, 1)[0]
+        return raw.split(self.subcomponent, 1)[0] if self.subcomponent in raw else raw
+
+    def time(self, leaf: bytes) -> hl7v2.Timestamp | None:
+        """A DT, TS or DTM in the feed's time zone. One that is no date is a fault."""
+        text = self.text(leaf if leaf.isdigit() else self.first(leaf))
+        if not text:
+            return None
+        found = hl7v2.timestamp(text, self.zone)
+        if found is None:
+            self.faults.append("invalid-date")
+        return found
+
+    def field(self, segment: str, number: int) -> bytes:
+        """A field of the group's segment of that name; empty if it is absent, empty or null."""
+        found = self.group.get(segment)
+        raw = found.field(number) if found is not None else b""
+        return b"" if raw == NULL else raw
+
+    def authority(self, namespace: str, universal: str, kind: str) -> str | None:
+        """The system of identifiers that the authority (HD: HD.1, HD.2, HD.3) assigns, as a uri."""
+        known = self.feed.identity.authority((namespace, universal))
+        return known.namespace if known else _system(namespace, universal, kind)
+
+
+@lru_cache(maxsize=4096)
+def _system(namespace: str, universal: str, kind: str) -> str | None:
+    if universal and (kind == "ISO" or (not kind and is_oid(universal))):
+        return f"urn:oid:{quote(universal)}"
+    if universal and kind in ("UUID", "GUID"):
+        return f"urn:uuid:{quote(universal.lower())}"
+    if universal and is_uri(universal):
+        return universal
+    name = namespace or universal
+    return f"urn:chartwire:authority:{quote(name, safe='')}" if name else None
+
+
+def is_oid(text: str) -> bool:
+    return text.replace(".", "").isdigit() and text.isascii() and text.count(".") > 2
+
+
+def is_uri(text: str) -> bool:
+    """Whether the text can stand where FHIR wants a uri: absolute and without blanks."""
+    return (text.startswith("urn:") or "://" in text) and len(text.split()) == 1
