@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from demo.seen import Seen, faults
 from demo.story import known, story
 
 ROOT = Path(__file__).resolve().parent.parent
+WATCHED = "MRN10003"  # the patient of the lines to paste: a false critical value, corrected
 DEADLINE = 120.0  # seconds for everything to be answered, and again for everything to be delivered
 FEEDS = {"hospital": "adt", "laboratory": "lab_results"}
 STOPPING = ("hospital", "laboratory", "engine", "receivers")  # so that nothing in hand is cut off
@@ -55,9 +56,8 @@ class Demo:
         told = ready(engine, self.data)
         self.http: str = told["http"]
         self.token = ask("token", "create", "--name", "demo", "--data", str(self.data)).split()[-1]
-        print(
-            f"  the engine listens on {', '.join([*sorted(told['sources'].values()), self.http])}", flush=True
-        )
+        addresses = [*sorted(told["sources"].values()), self.http]
+        print(f"  the engine listens on {', '.join(addresses)}", flush=True)
         for name, feed in FEEDS.items():
             self._start(name, python(f"demo.{name}", told["sources"][feed]))
 
@@ -68,9 +68,7 @@ class Demo:
 
     def _addresses(self) -> dict[str, str]:
         """The configuration's ${NAMES}: free ports, so that two demos can run side by side."""
-        name, said = self._heard.get(timeout=30)
-        while "ready" not in said:
-            name, said = self._heard.get(timeout=30)
+        _, said = self._heard.get(timeout=30)
         ports: dict[str, int] = said["ready"]
         self.warehouse = Server(f"http://127.0.0.1:{ports['warehouse']}/fhir")
         adt, lab = free_ports(2)
@@ -98,22 +96,26 @@ class Demo:
     # -- watching
 
     def watch(self) -> None:
-        """Until the senders are done, and then until nothing is in hand and everything expected has arrived."""
+        """Until the senders are done, and then until the engine has nothing in hand."""
         senders = [self._children[name] for name in FEEDS]
         self._until(lambda: all(s.ended for s in senders))
         self._until(self._settled)
         self.progress.show(self.seen, now=True)
 
-    def _until(self, done: Any) -> None:
-        """Take what the partners say until `done` says so, or the deadline has passed: then the counts tell."""
+    def _until(self, done: Callable[[], bool]) -> None:
+        """Take what the partners say until `done`; past the deadline the counts tell what is off."""
         deadline = time.monotonic() + DEADLINE
         while not done() and time.monotonic() < deadline:
             self._hear(0.1)
-            for child in self._children.values():
-                child.check()
+            self.check()
             self.seen.arrivals["archive"] = arrivals(self.archive)
             self.progress.show(self.seen)
         self._hear(0)
+
+    def check(self) -> None:
+        """Raise Failed if any process has ended in error."""
+        for child in self._children.values():
+            child.check()
 
     def _hear(self, patience: float) -> None:
         try:
@@ -139,8 +141,8 @@ class Demo:
         yield from chart.copied(engine, self.warehouse)
 
     def further(self) -> Iterator[str]:
-        command = chartwire()[0]
-        return summary.further(self.http, str(self.data), self.token, command)
+        patient = next(Server(f"{self.http}/fhir", self.token).search("Patient", identifier=WATCHED))["id"]
+        return summary.further(self.http, self.data, self.token, WATCHED, patient)
 
 
 def _pending(message: Mapping[str, Any]) -> bool:
@@ -159,8 +161,18 @@ def show(demo: Demo, stay: bool) -> int:
     if stay:
         print("\n".join(demo.further()))
         print("\nRunning; Ctrl-C stops.", flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        _wait(demo)
     return 1 if wrong else 0
+
+
+def _wait(demo: Demo) -> None:
+    """Until Ctrl-C, or until a process ends that should not."""
+    try:
+        while True:
+            demo.check()
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        print()
 
 
 def main() -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from demo.cast import POTASSIUM
+from demo.children import Failed
 from demo.story import Known
 
 POTASSIUM_LOINC = "2823-3"
@@ -34,11 +35,9 @@ class Server:
             link.request("GET", f"{url.path}?{url.query}" if url.query else url.path, headers=self._headers)
             answer = link.getresponse()
             body = json.loads(answer.read(), parse_float=str)
-            return (
-                body
-                if answer.status == 200
-                else {"resourceType": "OperationOutcome", "status": answer.status}
-            )
+            if answer.status != 200:
+                raise Failed(f"GET {url.path} was answered {answer.status}")
+            return body
         finally:
             link.close()
 
@@ -88,7 +87,7 @@ def _results(engine: Server, known: Known, patient: str) -> Iterator[str]:
     corrected = [o for o in everything if o["status"] == "corrected"]
     values = [str(o["valueQuantity"]["value"]) for o in corrected if _code(o) == POTASSIUM_LOINC]
     if values != [known.potassium]:
-        yield f"chart: {mrn}: expected the corrected {POTASSIUM.name.lower()}, found {len(values)} such values"
+        yield f"chart: {mrn}: expected the one corrected {POTASSIUM.name.lower()}, found {len(values)}"
 
 
 def _code(observation: Mapping[str, Any]) -> str:
@@ -97,19 +96,14 @@ def _code(observation: Mapping[str, Any]) -> str:
 
 
 def copied(engine: Server, warehouse: Server) -> Iterator[str]:
-    """Where the warehouse, which follows the chart through its deliveries, has something else than the chart."""
+    """Where the warehouse, which follows the chart through its deliveries, differs from it."""
     for type in TYPES:
         ours, theirs = _contents(engine, type), _contents(warehouse, type)
         for id in sorted(ours.keys() | theirs.keys()):
-            if ours.get(id) != theirs.get(id):
-                where = (
-                    "only the chart has"
-                    if id not in theirs
-                    else "only it has"
-                    if id not in ours
-                    else "it has another"
-                )
-                yield f"warehouse: {where} {type}/{id}"
+            if id not in theirs:
+                yield f"warehouse: it lacks {type}/{id}"
+            elif ours.get(id) != theirs[id]:
+                yield f"warehouse: its {type}/{id} is not the chart's"
 
 
 def _contents(server: Server, type: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import BaseRequestHandler, ThreadingTCPServer
 from threading import Lock, Thread
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -80,13 +81,15 @@ class Warehouse(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Transaction)
         self.resources: dict[str, Any] = {}
+        self.heard: set[str] = set()
         self.lock = Lock()
 
-    def take(self, bundle: Any) -> Any:
-        entries = bundle.get("entry", [])
+    def take(self, bundle: Any, key: str) -> Any:
         with self.lock:
-            answers = [self._entry(e) for e in entries]
-        _tell({"at": "warehouse", "entries": len(entries), "time": time.time()})
+            answers = [self._entry(e) for e in bundle.get("entry", [])]
+            if key not in self.heard:
+                self.heard.add(key)
+                _tell({"at": "warehouse", "time": time.time()})
         return {"resourceType": "Bundle", "type": "transaction-response", "entry": answers}
 
     def _entry(self, entry: Any) -> Any:
@@ -114,10 +117,10 @@ class _Transaction(BaseHTTPRequestHandler):
         bundle = READ.decode(body)
         if bundle.get("resourceType") != "Bundle" or bundle.get("type") != "transaction":
             return self._answer(400, {"resourceType": "OperationOutcome"})
-        return self._answer(200, self.server.take(bundle))
+        return self._answer(200, self.server.take(bundle, self.headers["Idempotency-Key"]))
 
     def do_GET(self) -> None:
-        self._answer(200, self.server.all(self.path.rstrip("/").rpartition("/")[2]))
+        self._answer(200, self.server.all(urlsplit(self.path).path.rpartition("/")[2]))
 
     def _answer(self, status: int, body: Any) -> None:
         data = WRITE.encode(body)

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, NamedTuple
 
 from demo.sent import Sent
 from demo.wording import stamp
 
-TOLD = (
-    "ward_board",
-    "pager",
-    "archive",
-)  # destinations that are told messages; the warehouse follows the chart
+FEEDS = ("adt", "lab_results")
+TOLD = ("ward_board", "pager", "archive")  # those that get messages; the warehouse follows the chart
 
 
 class Answered(NamedTuple):
@@ -26,7 +24,7 @@ class Answered(NamedTuple):
 
 
 class Arrived(NamedTuple):
-    """A destination was told of the message whose source clock is `told`, at `time` (seconds since the epoch)."""
+    """A destination heard of the message whose MSH-7 is `told`, at `time` (seconds since the epoch)."""
 
     patient: str
     told: str
@@ -37,17 +35,16 @@ class Arrived(NamedTuple):
 class Seen:
     """Everything that the partners and the engine have reported so far."""
 
-    answers: dict[str, list[Answered]] = field(
-        default_factory=lambda: defaultdict(list)
-    )  # by what it is about
-    arrivals: dict[str, list[Arrived]] = field(default_factory=lambda: defaultdict(list))  # by destination
+    # answers by the message's number in the story, arrivals by destination
+    answers: dict[int, list[Answered]] = field(default_factory=lambda: defaultdict(list))
+    arrivals: dict[str, list[Arrived]] = field(default_factory=lambda: defaultdict(list))
     bundles: int = 0
     messages: Sequence[Mapping[str, Any]] = ()  # what `chartwire messages list --json` says
 
     def hear(self, said: Mapping[str, Any]) -> None:
         """Take one line of a partner."""
-        if "about" in said:
-            self.answers[said["about"]].append(Answered(said["ack"], said["went"], said["took"]))
+        if "number" in said:
+            self.answers[said["number"]].append(Answered(said["ack"], said["went"], said["took"]))
         elif said.get("at") == "warehouse":
             self.bundles += 1
         elif "at" in said:
@@ -63,8 +60,8 @@ def faults(story: Sequence[Sent], seen: Seen) -> Iterator[str]:
 
 
 def _unanswered(story: Sequence[Sent], seen: Seen) -> Iterator[str]:
-    for sent in story:
-        acks = [a.ack for a in seen.answers[sent.about]]
+    for number, sent in enumerate(story):
+        acks = [a.ack for a in seen.answers[number]]
         if acks != [sent.ack]:
             yield f"{sent.feed}: {sent.about}: expected {sent.ack}, was answered {_list(acks)}"
 
@@ -78,7 +75,7 @@ def _states(story: Sequence[Sent], messages: Iterable[Mapping[str, Any]]) -> Ite
             wanted[sent.feed, sent.control][sent.state] += 1
     for message in messages:
         found[message["channel"], message["key"] or ""][message["state"]] += 1
-    about = {(s.feed, s.control): s.about for s in story}
+    about: dict[tuple[str, str], str] = {(s.feed, s.control): s.about for s in story if s.state}
     for key in sorted(wanted.keys() | found.keys()):
         if wanted[key] != found[key]:
             name = about.get(key, f"a message {key[1]} that nobody sent")
@@ -94,7 +91,7 @@ def _deliveries(destination: str, story: Sequence[Sent], arrivals: Sequence[Arri
         if counted[told] != 1:
             yield f"{destination}: {name}: expected once, arrived {counted[told]} times"
     for told in counted.keys() - about.keys():
-        yield f"{destination}: something that it should not hear of arrived (source clock {told})"
+        yield f"{destination}: something that it should not hear of arrived (MSH-7 {told})"
     order = {told: n for n, told in enumerate(about)}
     last: dict[str, Arrived] = {}
     for arrived in (a for a in arrivals if a.told in order):
@@ -115,11 +112,11 @@ def _list(words: Iterable[str]) -> str:
 
 def latencies(story: Sequence[Sent], seen: Seen, destination: str) -> list[float]:
     """Seconds from a message's sending to its arrival there."""
-    went = {told_of(s): seen.answers[s.about][0].went for s in story if s.to and seen.answers[s.about]}
+    went = {told_of(s): a.went for n, s in enumerate(story) if s.to for a in seen.answers[n][:1]}
     return [a.time - went[a.told] for a in seen.arrivals[destination] if a.told in went]
 
 
-def percentile(values: Sequence[float], share: float) -> float | None:
+def percentile(values: Sequence[float], percent: int) -> float | None:
     """The nearest-rank percentile; None of nothing."""
     ordered = sorted(values)
-    return ordered[max(0, -(-len(ordered) * int(share * 100) // 100) - 1)] if ordered else None
+    return ordered[max(0, ceil(len(ordered) * percent / 100) - 1)] if ordered else None

@@ -6,10 +6,15 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TextIO
 
-from demo.seen import TOLD, Seen, latencies, percentile
+from demo.seen import FEEDS, TOLD, Seen, latencies, percentile
 from demo.sent import Sent
+
+Cell = tuple[str | int, int]
+"""What stands in a column, and how wide that is."""
+_TIMES: tuple[Cell, ...] = (("p50 ms", 9), ("p95 ms", 9), ("p99 ms", 9))
 
 
 class Progress:
@@ -37,49 +42,55 @@ class Progress:
 
 
 def table(story: Sequence[Sent], seen: Seen) -> Iterator[str]:
+    """Per feed what was sent and what became of it; per destination what arrived and how soon."""
     yield ""
-    yield f"{'feed':<14}{'sent':>6}{'acknowledged':>14}{'refused':>9}{'repeated':>10}   {'ack ms p50':>10}{'p95':>8}{'p99':>8}"
-    for feed in ("adt", "lab_results"):
+    yield _row(("feed", 14), ("sent", 6), ("acknowledged", 14), ("refused", 9), ("repeated", 10), *_TIMES)
+    for feed in FEEDS:
         yield _feed(feed, story, seen)
     yield ""
-    yield f"{'feed':<14}" + "end states"
-    for feed in ("adt", "lab_results"):
+    for feed in FEEDS:
         states = Counter(m["state"] for m in seen.messages if m["channel"] == feed)
         yield f"{feed:<14}" + ", ".join(f"{n} {state}" for state, n in states.most_common())
     yield ""
-    yield f"{'destination':<14}{'expected':>9}{'delivered':>11}   {'end to end ms p50':>17}{'p95':>8}{'p99':>8}"
+    yield (
+        _row(("destination", 14), ("expected", 10), ("delivered", 11), *_TIMES) + "  from sending to arrival"
+    )
     for destination in TOLD:
         expected = sum(destination in s.to for s in story)
-        took = _milliseconds(latencies(story, seen, destination), 17)
-        yield f"{destination:<14}{expected:>9}{len(seen.arrivals[destination]):>11}   {took}"
-    yield f"{'warehouse':<14}{'the chart':>9}{seen.bundles:>11}"
+        arrived = len(seen.arrivals[destination])
+        times = _milliseconds(latencies(story, seen, destination))
+        yield _row((destination, 14), (expected, 10), (arrived, 11), *times)
+    yield _row(("warehouse", 14), ("the chart", 10), (seen.bundles, 11)) + " transactions"
 
 
 def _feed(feed: str, story: Sequence[Sent], seen: Seen) -> str:
-    ours = [s for s in story if s.feed == feed]
-    answers = [a for s in ours for a in seen.answers[s.about]]
+    ours = {n: s for n, s in enumerate(story) if s.feed == feed}
+    answers = [a for n in ours for a in seen.answers[n]]
     accepted = sum(a.ack in ("AA", "CA") for a in answers)
-    repeated = sum(not s.state for s in ours)
-    took = _milliseconds([a.took for a in answers], 10)
-    return f"{feed:<14}{len(ours):>6}{accepted:>14}{len(answers) - accepted:>9}{repeated:>10}   {took}"
+    repeated = sum(not s.state for s in ours.values())
+    times = _milliseconds([a.took for a in answers])
+    refused = len(answers) - accepted
+    return _row((feed, 14), (len(ours), 6), (accepted, 14), (refused, 9), (repeated, 10), *times)
 
 
-def _milliseconds(seconds: Sequence[float], width: int) -> str:
-    shown = []
-    for share in (0.50, 0.95, 0.99):
-        value = percentile(seconds, share)
-        shown.append("-" if value is None else f"{value * 1000:.1f}")
-    return f"{shown[0]:>{width}}{shown[1]:>8}{shown[2]:>8}"
+def _row(first: Cell, *cells: Cell) -> str:
+    """The first column to the left, numbers to the right."""
+    return f"{first[0]:<{first[1]}}" + "".join(f"{text:>{width}}" for text, width in cells)
 
 
-def further(http: str, data: str, token: str, patient: str, command: str) -> Iterator[str]:
+def _milliseconds(seconds: Sequence[float]) -> list[Cell]:
+    values = [percentile(seconds, share) for share in (50, 95, 99)]
+    return [("-" if v is None else f"{v * 1000:.1f}", 9) for v in values]
+
+
+def further(http: str, data: Path, token: str, mrn: str, patient: str) -> Iterator[str]:
     """Ready to paste."""
     curl = f"curl -s -H 'Authorization: Bearer {token}'"
     yield ""
     yield "Look further:"
-    yield f"  {curl} '{http}/fhir/Patient?identifier=MRN10003'"
+    yield f"  {curl} '{http}/fhir/Patient?identifier={mrn}'"
     yield f"  {curl} '{http}/fhir/Encounter?patient={patient}'"
     yield f"  {curl} '{http}/fhir/Observation?patient={patient}&code=2823-3'"
     yield f"  curl -s {http}/metrics"
-    yield f"  {command} messages list --state QUARANTINED --data {data}"
-    yield f"  {command} messages trace 1 --data {data}"
+    yield f"  .venv/bin/chartwire messages list --state QUARANTINED --data {data}"
+    yield f"  .venv/bin/chartwire messages trace 1 --data {data}"

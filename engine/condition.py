@@ -88,7 +88,9 @@ def _field(key: str, value: Any, at: tuple[str | int, ...], faults: list[Fault])
 
 def bad_path(text: object) -> Fault:
     """The fault of a text that `hl7v2.path` does not take."""
-    return Fault("bad-path", f'"{text}" is not an HL7 path', "write one such as PID-5.1, PID-3[2].4 or OBX[3]-5")
+    return Fault(
+        "bad-path", f'"{text}" is not an HL7 path', "write one such as PID-5.1, PID-3[2].4 or OBX[3]-5"
+    )
 
 
 def _text(value: Any) -> str:

@@ -190,9 +190,9 @@ class _Filing:
     def link(self, link: Link) -> None:
         prior, survivor = self._node(link.prior), self._node(link.survivor)
         clock = link.clock.pack(self.message)
-        known = self.connection.all(SQL.known_link, (prior, survivor, link.kind))[0][0]
+        known = one(self.connection, SQL.known_link, (prior, survivor, link.kind))
         self.connection.run(SQL.add_link, (self.message, prior, survivor, link.kind, clock, link.place))
-        if link.kind == "merge" or known is None or clock < known:
+        if link.kind == "merge" or known is None or clock < known[0]:
             self.unresolved.add(prior)
         else:
             self.repeated.append((prior, survivor, link.place))

@@ -41,7 +41,7 @@ INSERT INTO link (message, prior, survivor, kind, clock, place) VALUES ($1, $2, 
 ON CONFLICT DO NOTHING
 
 -- name: known_link
-SELECT min(clock) FROM link WHERE prior = $1 AND survivor = $2 AND kind = $3
+SELECT clock FROM link WHERE prior = $1 AND survivor = $2 AND kind = $3 ORDER BY clock LIMIT 1
 
 -- name: neighbours
 SELECT survivor FROM link WHERE prior = $1 UNION SELECT prior FROM link WHERE survivor = $1
@@ -50,7 +50,9 @@ SELECT survivor FROM link WHERE prior = $1 UNION SELECT prior FROM link WHERE su
 SELECT clock, prior, survivor FROM link WHERE prior = $1 AND kind = 'merge'
 
 -- name: claims
-SELECT min(clock), prior, survivor FROM link WHERE prior = $1 AND kind = 'claim' GROUP BY prior, survivor
+SELECT l.clock, l.prior, l.survivor FROM link l WHERE l.prior = $1 AND l.kind = 'claim' AND NOT EXISTS (
+  SELECT 1 FROM link e
+  WHERE e.prior = l.prior AND e.survivor = l.survivor AND e.kind = 'claim' AND e.clock < l.clock)
 
 -- name: claimants
 SELECT message, place FROM link WHERE prior = $1 AND survivor = $2 AND kind = 'claim'
@@ -110,3 +112,12 @@ SELECT key FROM resource WHERE id = $1
 -- name: contested
 SELECT 1 FROM link mine JOIN link theirs ON theirs.prior = mine.prior AND theirs.kind = 'claim'
 JOIN withheld w ON w.message = theirs.message WHERE mine.survivor = $1 AND mine.kind = 'claim' LIMIT 1
+
+-- name: made
+SELECT r.type, r.key, v.number, CASE WHEN v.body IS NULL THEN 1 ELSE 0 END
+FROM version v JOIN resource r ON r.id = v.resource WHERE v.message = $1 ORDER BY v.id
+
+-- name: same_person
+SELECT r.key FROM resource p LEFT JOIN survivor o ON o.patient = p.id
+JOIN survivor s ON s.survivor = coalesce(o.survivor, p.id) JOIN resource r ON r.id IN (s.patient, s.survivor)
+WHERE p.key = $1

@@ -41,7 +41,9 @@ class FilesDestination:
 
     def __post_init__(self) -> None:
         if CONTROL not in self.name or not _SAFE.fullmatch(self.name.replace(CONTROL, "CW1")):
-            text = "a file name holds {control}, and otherwise only letters, digits, dot, hyphen and underscore"
+            text = (
+                "a file name holds {control}, and otherwise only letters, digits, dot, hyphen and underscore"
+            )
             raise Wrong(Fault("bad-file-name", text, 'write "{control}.hl7"', ("name",)))
 
     async def deliver(self, delivery: Delivery) -> Outcome:

@@ -1,4 +1,4 @@
-"""A watched folder, one blocking call each: what is in it, what one file holds, where a file goes when it is done."""
+"""A watched folder, by blocking calls: what is in it, what a file holds, where it goes when it is done."""
 
 from __future__ import annotations
 
@@ -73,11 +73,14 @@ class Folder:
 
 def _sight(entry: os.DirEntry[str]) -> Sight | None:
     try:
-        return _of(entry.name, entry.stat(follow_symlinks=False)) if entry.is_file(follow_symlinks=False) else None
+        return (
+            _of(entry.name, entry.stat(follow_symlinks=False))
+            if entry.is_file(follow_symlinks=False)
+            else None
+        )
     except FileNotFoundError:
         return None
 
 
 def _of(name: str, stat: os.stat_result) -> Sight:
     return Sight(stat.st_mtime_ns, name, stat.st_size, stat.st_ino)
-

@@ -18,12 +18,13 @@ import structlog
 from adapters.files.folder import Content, Folder, Sight
 from adapters.files.trouble import trouble
 from engine.fault import Fault, Wrong
-from engine.message import Accepted, Duplicate, Receipt, Received, Refused
+from engine.message import Accepted, Duplicate, Receipt, Received, Refused, Uncertain
 from engine.plugin import Intake, Ready, source
 from engine.settings import Seconds, Size
 from formats.reason import Reason
 
-TOO_LONG = Reason("too-long", "the file is longer than max_size allows; only how it begins was kept")
+EMPTY = Reason("empty", "there is nothing in the file")
+TOO_LONG = Reason("file-too-long", "the file is longer than max_size allows; only how it begins was kept")
 
 log = structlog.get_logger()
 
@@ -138,9 +139,10 @@ class _Watch:
     async def _offer(self, sight: Sight, content: Content) -> Receipt:
         name = os.fsencode(sight.name).decode(errors="backslashreplace")
         received = Received(content.body, f"{name}:{content.digest[:32]}", self._address)
-        if content.whole:
-            return await self._intake(received)
-        return await self._intake.refuse(received, TOO_LONG)
+        reason = TOO_LONG if not content.whole else None if content.body.strip() else EMPTY
+        future = self._intake.refuse(received, reason) if reason else self._intake(received)
+        await asyncio.wait([future])  # not `await future`: being cancelled must not cancel the commit
+        return Uncertain() if future.cancelled() or future.exception() else future.result()
 
     def _beside(self, name: str) -> Path:
         return self._settings.directory / name

@@ -16,9 +16,9 @@ from engine.message import Delivered, Outcome, Rejected, Retry, Unknown
 from formats import hl7v2
 from formats.reason import Reason
 
-Verdict = Literal["delivered", "retry", "unknown", "rejected"]
+Meaning = Literal["delivered", "retry", "unknown", "rejected"]
 
-ANSWERS: Mapping[str, Verdict] = {
+ANSWERS: Mapping[str, Meaning] = {
     "2xx": "delivered",
     "3xx": "retry",  # not followed: a message goes where the settings say, or nowhere
     "4xx": "rejected",
@@ -35,15 +35,15 @@ ANSWERS: Mapping[str, Verdict] = {
     "511": "retry",
     "AA": "delivered",
     "CA": "delivered",
-    "AE": "rejected",
-    "CE": "rejected",
+    "AE": "retry",  # many say it while their own systems are down
+    "CE": "retry",
     "AR": "rejected",
     "CR": "rejected",
 }
-"""`retry` only where the answer says that nothing was taken."""
+"""`retry` only where the answer says that nothing was taken (MSA-1: table 0008)."""
 
 KEY = re.compile(r"[1-5](\d\d|xx)|[AC][AER]")
-_WORST: tuple[Verdict, ...] = ("rejected", "unknown", "retry", "delivered")
+_WORST: tuple[Meaning, ...] = ("rejected", "unknown", "retry", "delivered")
 _PHRASES = {str(int(s)): s.phrase for s in HTTPStatus}
 _ISSUE = re.compile(r"[a-z-]{1,40}")
 
@@ -55,7 +55,7 @@ class Said(NamedTuple):
     place: str = ""
 
 
-def outcome(status: int, reply: bytes, control: bytes, answers: Mapping[str, Verdict]) -> Outcome:
+def outcome(status: int, reply: bytes, control: bytes, answers: Mapping[str, Meaning]) -> Outcome:
     """`control`: MSH-10 of what was sent, b"" if it was not HL7 v2; `answers` goes before ANSWERS."""
     content = _json(reply)
     msa = _msa(reply)
@@ -65,9 +65,9 @@ def outcome(status: int, reply: bytes, control: bytes, answers: Mapping[str, Ver
     if msa:
         said.append(Said(msa.field(1).decode("ascii", "replace"), "MSA-1"))
     judged = [(_judge(s, answers), s) for s in said]
-    verdict, worst = min(judged, key=lambda pair: _WORST.index(pair[0]))
+    meaning, worst = min(judged, key=lambda pair: _WORST.index(pair[0]))
     reason = _reason(worst, content)
-    match verdict:
+    match meaning:
         case "delivered":
             return Delivered(reply)
         case "rejected":
@@ -90,7 +90,7 @@ def _msa(reply: bytes) -> hl7v2.Segment | None:
     """The MSA segment, if the answer is an HL7 v2 acknowledgement."""
     if reply.lstrip()[:3] != b"MSH":
         return None
-    message = hl7v2.parse(reply)
+    message = hl7v2.parse(reply, charset="ISO-8859-1")
     return None if isinstance(message, Reason) else message.first("MSA")
 
 
@@ -106,11 +106,12 @@ def _entries(content: dict[str, Any]) -> Iterator[Said]:
             yield Said(status, f"Bundle.entry[{index}].response")
 
 
-def _judge(said: Said, answers: Mapping[str, Verdict]) -> Verdict:
+def _judge(said: Said, answers: Mapping[str, Meaning]) -> Meaning:
     keys = (said.code, f"{said.code[:1]}xx")
-    verdict = next((table[key] for table in (answers, ANSWERS) for key in keys if key in table), "unknown")
+    found = (table[key] for table in (answers, ANSWERS) for key in keys if key in table)
+    meaning: Meaning = next(found, "unknown")
     # Other entries of the same Bundle may have been taken, so one entry never proves that nothing was.
-    return "unknown" if said.place.startswith("Bundle") and verdict == "retry" else verdict
+    return "unknown" if said.place.startswith("Bundle") and meaning == "retry" else meaning
 
 
 def _reason(said: Said, content: dict[str, Any]) -> Reason:
@@ -125,7 +126,7 @@ def _reason(said: Said, content: dict[str, Any]) -> Reason:
 
 
 def _issues(content: dict[str, Any]) -> str:
-    """The issue types of an OperationOutcome (R4 issue-type, lower-case words), to tell one 422 from another."""
+    """The issue types of an OperationOutcome (R4 issue-type: words in lower case), to tell 422s apart."""
     issues = content.get("issue")
     codes = [str(i.get("code")) for i in issues if isinstance(i, dict)] if isinstance(issues, list) else []
     known = [c for c in codes if _ISSUE.fullmatch(c)][:3]

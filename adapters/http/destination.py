@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import base64
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from adapters.http import tls
 from adapters.http.answers import KEY, Meaning, outcome
+from adapters.http.content import FHIR, control, kind
 from engine.message import Delivery, Outcome, Retry, Unknown
 from engine.plugin import destination
 from engine.settings import Seconds, Size
-from formats import hl7v2
 from formats.reason import Reason
 
 if TYPE_CHECKING:
     from aiohttp import ClientResponse, ClientSession
 
-HL7 = "application/hl7-v2"
-FHIR = "application/fhir+json"
 IDLE = 10.0
 """Seconds that an unused connection is kept: less than servers do, lest one closes it under a message."""
 
@@ -57,7 +57,9 @@ class HttpDestination:
         Mapping[str, Meaning], "what a status (409, 5xx) or MSA-1 (AE) means, where the default does not suit"
     ] = field(default_factory=dict)
     ca: Annotated[Path | None, "PEM file: the authority that the server's certificate must be of"] = None
-    certificate: Annotated[Path | None, "PEM file with our certificate chain, if the server asks for one"] = None
+    certificate: Annotated[Path | None, "PEM file with our certificate chain, if the server asks for one"] = (
+        None
+    )
     key: Annotated[Path | None, "PEM file with its private key, if that is not in the same file"] = None
     accept_plaintext_risk: Annotated[
         str, "a sentence that names the risk of sending off loopback without TLS"
@@ -65,36 +67,39 @@ class HttpDestination:
 
     def __post_init__(self) -> None:
         self._session: ClientSession | None = None
+        self._url = _split(self.url)
 
     def problems(self) -> list[str]:
         """What is wrong with the settings."""
-        url = urlsplit(self.url)
-        found = []
-        if url.scheme not in ("http", "https") or not url.hostname:
-            found.append("url is no address such as https://host/path")
-        if url.username or url.password:
-            found.append("url holds a user or password; set user and password")
-        if self._exposed() and not tls.named(self.accept_plaintext_risk):
-            found.append(
-                "url is not loopback and not https; "
-                "set accept_plaintext_risk to a sentence that names the risk, or use https"
-            )
-        if self.token and (self.user or self.password):
-            found.append("token excludes user and password")
-        if ":" in self.user or (self.password and not self.user):
-            found.append("password needs a user, and that has no colon (RFC 7617)")
-        if (self.ca or self.certificate or self.key) and url.scheme != "https":
-            found.append("ca, certificate and key need an https url")
-        if self.key and not self.certificate:
-            found.append("key needs a certificate")
-        found += [f'headers: "{name}" cannot be sent' for name, text in self._written() if not _sendable(name, text)]
-        found += [f'answers: "{k}" is no status such as 409 or 5xx, nor AA to CR' for k in self.answers if not KEY.fullmatch(k)]
-        return found + tls.missing(self.ca, self.certificate, self.key)
+        files = (self.ca, self.certificate, self.key)
+        wrong = {
+            "url is no address such as https://host/path": self._url.scheme not in ("http", "https")
+            or not self._url.hostname,
+            "url holds a user or password; set user and password": "@" in self._url.netloc,
+            "url is not loopback and not https; name the risk in a sentence, accept_plaintext_risk": (
+                self._exposed() and not tls.named(self.accept_plaintext_risk)
+            ),
+            "token excludes user and password": bool(self.token and (self.user or self.password)),
+            "password needs a user": bool(self.password and not self.user),
+            "user may not hold a colon (RFC 7617)": ":" in self.user,
+            "ca, certificate and key need an https url": any(files) and self._url.scheme != "https",
+            "key needs a certificate": bool(self.key and not self.certificate),
+        }
+        found = [text for text, holds in wrong.items() if holds]
+        found += [
+            f'"{name}" cannot stand in a header' for name, value in self._given() if not _fits(name, value)
+        ]
+        codes = [code for code in self.answers if not KEY.fullmatch(code)]
+        found += [f'answers: "{code}" is neither a status (409, 5xx) nor MSA-1 (AE)' for code in codes]
+        return found + tls.missing(*files)
 
     def risks(self) -> list[str]:
         """What was accepted by name; listed at every start."""
-        host = urlsplit(self.url).hostname
-        return [f"plaintext HTTP to {host}: {self.accept_plaintext_risk}"] if self._exposed() else []
+        return (
+            [f"plaintext HTTP to {self._url.hostname}: {self.accept_plaintext_risk}"]
+            if self._exposed()
+            else []
+        )
 
     async def deliver(self, delivery: Delivery) -> Outcome:
         """One attempt."""
@@ -102,11 +107,7 @@ class HttpDestination:
 
         attempt = _Attempt()
         try:
-            session = self._open()
-        except OSError as error:
-            return Retry(Reason("tls-files", f"the TLS files cannot be read: {type(error).__name__}"))
-        try:
-            async with session.request(
+            async with self._open().request(
                 self.method,
                 self.url,
                 data=delivery.body,
@@ -115,11 +116,11 @@ class HttpDestination:
                 trace_request_ctx=attempt,
             ) as response:
                 reply = await _read(response, self.max_answer)
-        except (ClientError, OSError) as error:  # TimeoutError is an OSError
+        except (ClientError, OSError) as error:  # a TimeoutError is an OSError
             return attempt.failed(error)
         if reply is None:
             return Unknown(Reason("long-answer", "the answer is longer than max_answer"))
-        return outcome(response.status, reply, _control(delivery.body), self.answers)
+        return outcome(response.status, reply, control(delivery.body), self.answers)
 
     async def close(self) -> None:
         """Close every connection; a delivery under way ends as Unknown."""
@@ -128,35 +129,34 @@ class HttpDestination:
             await session.close()
 
     def _exposed(self) -> bool:
-        url = urlsplit(self.url)
-        return url.scheme == "http" and not tls.loopback(url.hostname or "")
+        return self._url.scheme == "http" and not tls.loopback(self._url.hostname or "")
 
-    def _written(self) -> list[tuple[str, str]]:
-        return [*self.headers.items(), ("Content-Type", self.content_type), ("Authorization", self.token)]
+    def _given(self) -> list[tuple[str, str]]:
+        """Header names, or the settings that become headers, and their values."""
+        return [*self.headers.items(), ("content_type", self.content_type), ("token", self.token)]
 
     def _headers(self, delivery: Delivery) -> dict[str, str]:
-        kind = self.content_type or _kind(delivery.body)
-        found = {"Content-Type": kind, "Idempotency-Key": delivery.control, "X-Request-Id": delivery.control}
-        if kind == FHIR:
-            found |= {"Accept": FHIR, "Prefer": "return=minimal"}
+        media = self.content_type or kind(delivery.body)
+        own = {"Content-Type": media, "Idempotency-Key": delivery.control, "X-Request-Id": delivery.control}
+        if media == FHIR:
+            own |= {"Accept": FHIR, "Prefer": "return=minimal"}
         if self.token:
-            found["Authorization"] = f"Bearer {self.token}"
+            own["Authorization"] = f"Bearer {self.token}"
         elif self.user:
             pair = base64.b64encode(f"{self.user}:{self.password}".encode()).decode()
-            found["Authorization"] = f"Basic {pair}"
-        return found | dict(self.headers)
+            own["Authorization"] = f"Basic {pair}"
+        given = {name.lower() for name in self.headers}
+        return {name: value for name, value in own.items() if name.lower() not in given} | dict(self.headers)
 
     def _open(self) -> ClientSession:
-        """The session, made on first use in the loop that delivers. Its connections are shared by all lanes."""
+        """The session, made on first use; its connections are shared by all lanes."""
         if self._session is None:
             from aiohttp import ClientSession, ClientTimeout, DummyCookieJar, TCPConnector, TraceConfig
 
-            async def sending(session: object, context: object, params: object) -> None:
-                context.trace_request_ctx.sent = True  # type: ignore[attr-defined]
-
             trace = TraceConfig()
-            trace.on_request_headers_sent.append(sending)
-            context = tls.client(self.ca, self.certificate, self.key) if self.url.startswith("https") else True
+            trace.on_request_headers_sent.append(_sending)
+            secure = self._url.scheme == "https"
+            context = tls.client(self.ca, self.certificate, self.key) if secure else True
             self._session = ClientSession(
                 connector=TCPConnector(limit=0, ssl=context, keepalive_timeout=IDLE),
                 cookie_jar=DummyCookieJar(),
@@ -173,10 +173,40 @@ class _Attempt:
     sent = False
 
     def failed(self, error: Exception) -> Outcome:
-        late = isinstance(error, TimeoutError)
-        if not self.sent:
-            text = "no connection in time" if late else f"no connection: {_why(error)}"
-            return Retry(Reason("no-connection", text))
-        if late:
-            return Unknown(Reason("no-answer", "no answer in time"))
-        return Unknown(Reason("closed", f"the connection failed before the answer was whole: {_why(error)}"))
+        why = "not in time" if isinstance(error, TimeoutError) else _why(error)
+        if self.sent:
+            code = "no-answer" if isinstance(error, TimeoutError) else "closed"
+            return Unknown(Reason(code, f"sent, but no whole answer: {why}"))
+        return Retry(Reason("no-connection", f"no connection: {why}"))
+
+
+async def _sending(session: ClientSession, context: SimpleNamespace, params: object) -> None:
+    context.trace_request_ctx.sent = True
+
+
+async def _read(response: ClientResponse, limit: int) -> bytes | None:
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > limit:
+            return None
+    return bytes(body)
+
+
+def _why(error: Exception) -> str:
+    """What the operating system or TLS said; the texts of other errors quote what was received."""
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {error.reason or type(error).__name__}"
+    return (error.strerror if isinstance(error, OSError) else "") or type(error).__name__
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        return parts if parts.port != 0 else SplitResult("", "", "", "", "")
+    except ValueError:
+        return SplitResult("", "", "", "", "")
+
+
+def _fits(name: str, value: str) -> bool:
+    return bool(_NAME.fullmatch(name) and _VALUE.fullmatch(value))

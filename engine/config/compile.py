@@ -10,9 +10,9 @@ from typing import Any
 from engine.channel import Body, Channel, Configuration, Route
 from engine.condition import always
 from engine.config.chain import bound
-from engine.config.files import ChannelFile, Order
-from engine.config.lint import route_names
+from engine.config.files import ChannelFile, Order, RouteEntry
 from engine.config.parts import Part, Parts
+from engine.config.routes import pairs
 from engine.guard import Guard, legible
 from engine.plugin import Feed, Source
 from engine.subject import patient_of
@@ -31,8 +31,7 @@ def compiled(parts: Parts, secret: bytes, warnings: tuple[str, ...]) -> Configur
     for part in parts.channels.values():
         file = ChannelFile(**part.values)
         channels.append(_channel(replace(file, source=_shared(file.source, sources)), identity, parts))
-    partners = tuple(replace(partner, name=name) for name, partner in parts.partners.items())
-    return Configuration(tuple(channels), partners, identity, warnings)
+    return Configuration(tuple(channels), tuple(parts.partners.values()), identity, warnings)
 
 
 def _authorities(part: Part) -> list[Authority]:
@@ -107,11 +106,15 @@ def _key(body: hl7v2.Message, feed: Feed) -> bytes | None:
 
 def _routes(channel: str, feed: Feed, parts: Parts) -> tuple[Route, ...]:
     return tuple(
-        Route(name, entry.when, tuple(bound(step, feed) for step in entry.transform), target, entry.send)
+        _route(name, RouteEntry(**entry), target, feed)
         for entry in parts.entries
-        for name, source, target in route_names(entry)
+        for name, source, target in pairs(entry)
         if source == channel
     )
+
+
+def _route(name: str, entry: RouteEntry, target: str, feed: Feed) -> Route:
+    return Route(name, entry.when, tuple(bound(step, feed) for step in entry.transform), target, entry.send)
 
 
 def written(body: Body) -> bytes:

@@ -84,7 +84,7 @@ class PartnerSettings:
 PARTNER_KEYS = ("retry", "connections", "head")
 
 
-def _partner(value: Any, site: Site) -> Partner:
+def partner(value: Any, site: Site) -> Partner:
     """A destination without its name, which is the key above."""
     if not isinstance(value, Mapping):
         value = {str(value): None} if isinstance(value, str) else {}
@@ -95,7 +95,9 @@ def _partner(value: Any, site: Site) -> Partner:
     known = registered("destination")
     destination: Any = None
     try:
-        name, data = choose("destination", {k: v for k, v in value.items() if k not in own}, known, PARTNER_KEYS)
+        name, data = choose(
+            "destination", {k: v for k, v in value.items() if k not in own}, known, PARTNER_KEYS
+        )
         destination = built(known[name], name, data, site)
     except Wrong as bad:
         faults.extend(bad.faults)
@@ -109,7 +111,7 @@ class RoutesFile:
     """routes.yaml."""
 
     destinations: Annotated[
-        Mapping[str, Annotated[Partner, Written(_partner, {"$ref": "#/$defs/destination"}, "destination")]],
+        Mapping[str, Annotated[Partner, Written(partner, {"$ref": "#/$defs/destination"}, "destination")]],
         "where, how, how often",
     ] = field(default_factory=dict)
     routes: Annotated[tuple[RouteEntry, ...], "who is told what"] = ()

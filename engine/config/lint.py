@@ -1,4 +1,4 @@
-"""What no single file can say about itself: names that must exist, ports, chains, risks."""
+"""What no single file can say about itself: names that must exist, ports, chains."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 from typing import Any
 
-from engine.channel import RetryPolicy
-from engine.config.chain import SENDABLE, accepts, check, check_store, gives_of, named
-from engine.config.files import RouteEntry
+from engine.config.chain import accepts, check, check_store, gives_of, named
 from engine.config.parts import Part, Parts
-from engine.config.problem import Problem, error, warning
-from engine.fault import Fault, nearest
+from engine.config.problem import Problem, error
+from engine.config.routes import lint_routes, risks
+from engine.fault import nearest
 
 
 def lint(parts: Parts) -> list[Problem]:
@@ -24,8 +23,7 @@ def lint(parts: Parts) -> list[Problem]:
         found += problems
     found += _authorities(parts.authorities)
     found += _shared(parts.channels)
-    found += _routes(parts, types)
-    found += _destinations(parts)
+    found += lint_routes(parts, types)
     return found
 
 
@@ -42,20 +40,13 @@ def _channel(name: str, part: Part, parts: Parts) -> Iterator[Problem]:
         hint = nearest(authority, known) or "declare it in authorities.yaml"
         yield error(part.place("authority"), "unknown-authority", f'no authority "{authority}"', hint)
     declared = parts.authorities.values.get("authorities", {}).values()
-    if part.values.get("store") and not known or (declared and not any(a.identifies for a in declared)):
+    nobody = not known or (declared and not any(a.identifies for a in declared))
+    if part.values.get("store") and nobody:
         text = "a channel that stores needs an authority whose identifiers identify patients"
         hint = "declare it in authorities.yaml, with identifies: true"
         yield error(part.place("store", key=True), "no-authorities", text, hint)
     if source := part.values.get("source"):
-        yield from _risks(part, source, "source")
-
-
-def _risks(part: Part, thing: Any, *at: str) -> Iterator[Problem]:
-    """What a source or destination says of itself: `problems()` stop the engine, `risks()` are listed."""
-    for text in getattr(thing, "problems", list)():
-        yield error(part.place(*at, key=True), "not-allowed", text)
-    for text in getattr(thing, "risks", list)():
-        yield warning(part.place(*at, key=True), "accepted-risk", text)
+        yield from risks(part, source, "source")
 
 
 def _chain(part: Part) -> tuple[Any, list[Problem]]:
@@ -122,92 +113,9 @@ def _clash(one: str | None, two: str | None) -> bool:
     """`mllp://0.0.0.0:2575` takes the port of every interface; port 0 is any free one."""
     if one is None or two is None:
         return False
-    (host, _, port), (other_host, _, other_port) = (a.split("://")[-1].rpartition(":") for a in (one, two))
+    bare = [address.split("://")[-1].split("/")[0] for address in (one, two)]
+    (host, _, port), (other_host, _, other_port) = (address.rpartition(":") for address in bare)
     hosts = {host, other_host}
     return port == other_port != "0" and (
         len(hosts) == 1 or not hosts.isdisjoint({"0.0.0.0", "[::]", "::", ""})
     )
-
-
-def _routes(parts: Parts, types: Mapping[str, Any]) -> Iterator[Problem]:
-    named_before: dict[str, int] = {}
-    for n, entry in enumerate(parts.entries):
-        yield from _known(parts.routes, n, "from", listed(entry.from_), parts.channel_names)
-        yield from _known(parts.routes, n, "to", listed(entry.to), parts.destination_names)
-        yield from _sent(parts.routes, n, entry, types)
-        for name in dict.fromkeys(name for name, _, _ in route_names(entry)):
-            if name in named_before:
-                text = f'route "{name}" is already given by entry {named_before[name] + 1}'
-                place = parts.routes.place("routes", n)
-                yield error(place, "duplicate-route", text, "give one of them a name: of its own")
-            named_before.setdefault(name, n)
-
-
-def listed(value: str | list[str]) -> list[str]:
-    return [value] if isinstance(value, str) else value
-
-
-def route_names(entry: RouteEntry) -> list[tuple[str, str, str]]:
-    """(route, channel, destination) of each pair that the entry stands for."""
-    pairs = [(source, target) for source in listed(entry.from_) for target in listed(entry.to)]
-    one = len(listed(entry.to)) == 1
-    return [
-        (
-            (entry.name if one else f"{entry.name}-{target}") if entry.name else f"{source}-{target}",
-            source,
-            target,
-        )
-        for source, target in pairs
-    ]
-
-
-KINDS = {"from": "channel", "to": "destination"}
-
-
-def _known(
-    part: Part, n: int, key: str, names: list[str], known: tuple[str, ...]
-) -> Iterator[Problem]:
-    kind = KINDS[key]
-    for i, name in enumerate(names):
-        if name not in known:
-            hint = nearest(name, known) or f"there is no {kind}"
-            yield error(part.place("routes", n, key, i), f"unknown-{kind}", f'no {kind} "{name}"', hint)
-
-
-def _sent(part: Part, n: int, entry: RouteEntry, types: Mapping[str, Any]) -> Iterator[Problem]:
-    """A message is transformed and written; of the chart the resources go out as they are."""
-    if entry.send == "chart":
-        if entry.transform:
-            text = "the chart is sent as it is: a transform of the message does not apply"
-            hint = "leave transform: out, or send: message"
-            yield error(part.place("routes", n, "transform", key=True), "transform-with-chart", text, hint)
-        return
-    told: set[Fault] = set()
-    for channel in listed(entry.from_):
-        kind, faults = check(entry.transform, types.get(channel, Any))
-        if not faults and not accepts(SENDABLE, kind):
-            faults = [Fault("chain-type", f"the transform ends with {named(kind)}, which cannot be sent")]
-        for fault in dict.fromkeys(faults):
-            if fault not in told:
-                yield part.problem(fault, "routes", n, "transform")
-            told.add(fault)
-
-
-def _destinations(parts: Parts) -> Iterator[Problem]:
-    used = {name for entry in parts.entries for name in listed(entry.to)}
-    readable = "routes" in parts.routes.values or parts.routes.tree.get("routes") is None
-    for name in parts.destination_names:
-        if readable and name not in used:
-            place = parts.routes.place("destinations", name, key=True)
-            yield warning(
-                place, "unused-destination", f'no route leads to "{name}"', "add a route, or remove it"
-            )
-    for name, partner in parts.partners.items():
-        yield from _risks(parts.routes, partner.destination, "destinations", name)
-        yield from _retry(parts.routes, name, partner.retry)
-
-
-def _retry(part: Part, name: str, retry: RetryPolicy) -> Iterator[Problem]:
-    if retry.first > retry.max:
-        place = part.place("destinations", name, "retry")
-        yield error(place, "wrong-value", "retry: first is longer than max", "swap them")

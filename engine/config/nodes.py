@@ -17,6 +17,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
 
 from engine.config.problem import Place, Problem, error
+from engine.settings import Secret
 
 Scalar = str | int | Decimal | bool | None
 
@@ -37,6 +38,8 @@ class Node:
                 return {key: node.plain() for key, node in self.value.items()}
             case tuple():
                 return [node.plain() for node in self.value]
+            case str() if self.secret:
+                return Secret(self.value)
             case _:
                 return self.value
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.channel import Partner
-from engine.config.files import AuthoritiesFile, ChannelFile, RouteEntry, RoutesFile
+from engine.config.files import AuthoritiesFile, ChannelFile, RouteEntry, RoutesFile, partner
 from engine.config.folder import Folder
 from engine.config.nodes import Node
 from engine.config.problem import Place, Problem, located
 from engine.config.read import read
-from engine.fault import Fault
+from engine.fault import Fault, Wrong
 from engine.settings import Site
 
 
@@ -50,18 +51,10 @@ class Parts:
     channels: Mapping[str, Part]
     channel_names: tuple[str, ...]  # those of unreadable files too
     routes: Part
+    partners: Mapping[str, Partner]  # those that could be read
+    entries: tuple[Mapping[str, Any], ...]  # of each route what could be read
     authorities: Part
     problems: tuple[Problem, ...]
-
-    @property
-    def partners(self) -> Mapping[str, Partner]:
-        partners: Mapping[str, Partner] = self.routes.values.get("destinations", {})
-        return partners
-
-    @property
-    def entries(self) -> tuple[RouteEntry, ...]:
-        entries: tuple[RouteEntry, ...] = self.routes.values.get("routes", ())
-        return entries
 
     @property
     def destination_names(self) -> tuple[str, ...]:
@@ -79,8 +72,28 @@ def read_parts(folder: Folder, site: Site) -> Parts:
     if folder.authorities:
         authorities = _part(AuthoritiesFile, folder.authorities, site, problems)
     open_places = {_where(p) for p in folder.problems if p.code in ("unset-variable", "bad-reference")}
-    told = [p for p in problems if _where(p) not in open_places]
-    return Parts(channels, tuple(map(_stem, folder.names)), routes, authorities, tuple(told))
+    return Parts(
+        channels=channels,
+        channel_names=tuple(map(_stem, folder.names)),
+        routes=routes,
+        partners=dict(_partners(routes.tree, site)),
+        entries=tuple(_entries(routes.tree, site)),
+        authorities=authorities,
+        problems=tuple(p for p in problems if _where(p) not in open_places),
+    )
+
+
+def _partners(tree: Node, site: Site) -> Iterator[tuple[str, Partner]]:
+    found = tree.get("destinations")
+    for name, node in found.value.items() if found and isinstance(found.value, Mapping) else ():
+        with contextlib.suppress(Wrong):  # said already, of the file
+            yield name, replace(partner(node.plain(), site), name=name)
+
+
+def _entries(tree: Node, site: Site) -> Iterator[Mapping[str, Any]]:
+    found = tree.get("routes")
+    for node in found.value if found and isinstance(found.value, tuple) else ():
+        yield read(RouteEntry, node.plain(), site).values
 
 
 def _part(schema: Callable[..., Any], tree: Node, site: Site, problems: list[Problem]) -> Part:

@@ -114,15 +114,21 @@ def _one(
         faults.extend(fault.below(setting.name) for fault in _faults(bad, setting, data[setting.name]))
         return
     if isinstance(data[setting.name], bool) and type(value) in (int, float):  # pydantic takes true for 1
-        faults.append(Fault("wrong-type", f'"{setting.name}" should be a number', setting.doc, (setting.name,)))
-    values[setting.argument] = _finished(setting, value, site)
+        faults.append(
+            Fault("wrong-type", f'"{setting.name}" should be a number', setting.doc, (setting.name,))
+        )
+    kept = _kept(value, data[setting.name])
+    values[setting.argument] = site.directory / kept if isinstance(kept, pathlib.Path) else kept
 
 
-def _finished(setting: Setting, value: Any, site: Site) -> Any:
-    if is_secret(setting.name) and isinstance(value, str):
+def _kept(value: Any, data: Any) -> Any:
+    """What was a secret before it was validated stays one."""
+    if isinstance(data, Secret) and isinstance(value, str):
         return Secret(value)
-    if isinstance(value, pathlib.Path):
-        return site.directory / value
+    if isinstance(data, Mapping) and type(value) is dict:
+        return {key: _kept(v, data.get(key)) for key, v in value.items()}
+    if isinstance(data, list) and type(value) in (list, tuple):
+        return type(value)(_kept(v, d) for v, d in zip(value, data, strict=True))
     return value
 
 

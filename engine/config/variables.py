@@ -63,7 +63,7 @@ def _expand(node: Node, text: str, variables: Variables, problems: list[Problem]
         hint = "write ${NAME} and set NAME in the environment of the process"
         problems.append(error(node.place, "secret-in-file", f'"{key}" is a secret', hint))
     value = _REFERENCE.sub(lambda m: _one(m, node, secret, variables, problems), text)
-    return replace(node, value=value, secret=secret)
+    return replace(node, value=value, secret=secret)  # a default in the file is a secret all the same
 
 
 def _one(

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+BOM = b"\xef\xbb\xbf"  # may be there and means nothing (RFC 8259, section 8.1)
+
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
 
@@ -20,7 +22,7 @@ def decode(data: bytes | str) -> Any:
     deeper than about 1,000 levels.
     """
     try:
-        return _decoder.decode(data)
+        return _decoder.decode(data.removeprefix(BOM) if isinstance(data, bytes) else data)
     except UnicodeDecodeError as error:
         raise ValueError(f"not UTF-8 (byte {error.start})") from None
     except RecursionError:

@@ -162,11 +162,16 @@ def _one_of(name: str, slot: Slot) -> Json:
 
 
 def _one_of_many(name: str, slot: Slot, table: Table) -> Json:
-    """The same for the 50 types of `Extension.value[x]`, passed at once where there is room for one only."""
+    """The same for the 50 types of `Extension.value[x]`: smaller but slow, so first see whether there is room
+    for two at all."""
     others = sum(1 for n, e in table.items() if e.min and n != name)
-    few = {"maxProperties": others + 1}
-    either = [few, {"dependencies": _one_of(name, slot)}]
-    return {"title": f"more than one type of {name}", "element": name, "anyOf": either}
+    there = [{"anyOf": [{"required": [n]} for n in group]} for group in _names(slot)]
+    one = {"oneOf": [*there, {"not": {"anyOf": there}}]}
+    return {
+        "title": f"more than one type of {name}",
+        "element": name,
+        "anyOf": [{"maxProperties": others + 1}, one],
+    }
 
 
 def _aligned(name: str) -> Json:

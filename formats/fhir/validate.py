@@ -85,7 +85,7 @@ def _own(path: str, type: str, elements: Mapping[str, Any], partial: bool) -> li
 
 
 def _inner(path: str, type: str, elements: Mapping[str, Any]) -> list[Inner]:
-    """The resources directly inside this one, those of unknown type left out: their type is at fault already."""
+    """The resources directly inside this one; not those of an unknown type, which is a problem already."""
     known = (
         (place, resource.get("resourceType"), resource) for place, resource in _places(path, type, elements)
     )

@@ -47,5 +47,7 @@ def _keeps_ascii(name: str) -> bool:
     text = ascii_bytes.decode("ascii")
     if ascii_bytes.decode(name) != text or text.encode(name) != ascii_bytes:
         return False
+    if not b"\x1b$B^^".decode(name, "replace").endswith("^^"):  # ISO 2022 shifts delimiters into characters
+        return False
     pairs = (bytes((high, low)) for high in range(128, 256) for low in b"|^~\\&#\r")
     return all(pair.decode(name, "replace").endswith(chr(pair[1])) for pair in pairs)

@@ -56,8 +56,8 @@ def database(postgres: str) -> Iterator[Postgres]:
 def test_every_named_statement_is_understood(database: Postgres) -> None:
     for package, name in (("engine.journal", "journal.sql"), ("store", "chart.sql")):
         for statement, sql in texts(package, name).items():
-            database.run(f"PREPARE {statement} AS {sql}")
-            database.run(f"DEALLOCATE {statement}")
+            database.run(f"PREPARE named_{statement} AS {sql}")
+            database.run(f"DEALLOCATE named_{statement}")
 
 
 def test_the_same_story_gives_the_same_chart(database: Postgres) -> None:

@@ -43,7 +43,7 @@ def coding(code: str, display: str, system: str | None, version: str = "") -> di
     return made
 
 
-def concept(codes: Table | None = None, separator: str = "component") -> Read:
+def concept(codes: Table | None = None, level: int = 0) -> Read:
     """CWE -> CodeableConcept (guide: CWE[CodeableConcept]), its first code looked up in `codes`.
 
     Without a coding system a code is of the HL7 table of `codes`, to which the field is bound.
@@ -52,7 +52,7 @@ def concept(codes: Table | None = None, separator: str = "component") -> Read:
     mapped = {code: row.coding() for code, row in codes.rows.items() if row.system} if codes else {}
 
     def read(raw: bytes, reader: Reader) -> dict[str, Any] | None:
-        delimiter = reader.component if separator == "component" else reader.subcomponent
+        delimiter = reader.delimiters[level]
         if delimiter not in raw:
             code = tidy(reader.text(raw))
             if not code:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from engine.plugin import Feed
 from formats import hl7v2
+from store.reason import Reason
 
 NULL = b'""'
 """HL7's explicit null as it stands in the message (2.5.3)."""
@@ -17,10 +18,11 @@ _NEVER = b"\r"  # stands for a delimiter that the message does not have: no segm
 class Reader:
     """`group` are the segments that belong together just now, by name; a condition looks them up there.
 
-    `faults` gathers the codes of what could not be read; whoever runs a segment's rules turns them into places.
+    `delimiters[n]` splits what stands n levels below a repetition. `faults` gathers what could not be read;
+    whoever runs a segment's rules finds out where, and adds to `reasons`.
     """
 
-    __slots__ = ("component", "escape", "faults", "feed", "group", "message", "repetition", "subcomponent", "zone")
+    __slots__ = ("delimiters", "escape", "faults", "feed", "group", "message", "reasons", "repetition", "zone")
 
     def __init__(self, message: hl7v2.Message, feed: Feed) -> None:
         separators = message.separators
@@ -29,10 +31,10 @@ class Reader:
         self.zone = feed.timezone
         self.escape = separators.escape
         self.repetition = separators.repetition or _NEVER
-        self.component = separators.component or _NEVER
-        self.subcomponent = separators.subcomponent or _NEVER
+        self.delimiters = (separators.component or _NEVER, separators.subcomponent or _NEVER, _NEVER)
         self.group: dict[str, hl7v2.Segment] = {}
         self.faults: list[str] = []
+        self.reasons: list[Reason] = []
 
     def text(self, leaf: bytes) -> str:
         """The text of a leaf without the blanks around it. Raises hl7v2.Undecodable."""
@@ -42,9 +44,10 @@ class Reader:
 
     def first(self, raw: bytes) -> bytes:
         """The first subcomponent of the first component: all that a simple type has."""
-        if self.component in raw:
-            raw = raw.split(self.component, 1)[0]
-        return raw.split(self.subcomponent, 1)[0] if self.subcomponent in raw else raw
+        component, subcomponent, _ = self.delimiters
+        if component in raw:
+            raw = raw.split(component, 1)[0]
+        return raw.split(subcomponent, 1)[0] if subcomponent in raw else raw
 
     def time(self, leaf: bytes) -> hl7v2.Timestamp | None:
         """A DT, TS or DTM in the feed's time zone. One that is no date is a fault."""

@@ -16,8 +16,6 @@ def text(leaf: bytes, reader: Reader) -> str | None:
 
 def lines(raw: bytes, reader: Reader) -> str | None:
     """TX, FT and ST: as written, every repetition a line of its own; blanks in front belong to the layout."""
-    if reader.repetition not in raw and reader.escape not in raw:
-        return reader.message.text(raw).rstrip() or None
     parts = [reader.message.text(r) for r in raw.split(reader.repetition) if r != NULL]
     return _printable("\n".join(parts)).rstrip() or None
 

@@ -57,6 +57,7 @@ CREATE TABLE delivery (
 ) STRICT;
 CREATE UNIQUE INDEX delivery_once ON delivery (message, route);
 CREATE INDEX delivery_lane ON delivery (destination, lane, id) WHERE state IN ('QUEUED', 'HELD');
+CREATE INDEX delivery_dead ON delivery (destination) WHERE state = 'DEAD';
 
 -- The chart. version 0: known, but never visible yet. live 0: not visible now.
 CREATE TABLE resource (
@@ -74,6 +75,7 @@ CREATE TABLE resource (
 ) STRICT;
 CREATE UNIQUE INDEX resource_key ON resource (key);
 CREATE INDEX resource_type ON resource (type, low);
+CREATE INDEX resource_order ON resource (type, id) WHERE live = 1;
 CREATE INDEX resource_patient ON resource (patient, type) WHERE patient IS NOT NULL;
 
 CREATE TABLE fact (
@@ -121,7 +123,7 @@ CREATE TABLE link (
   CHECK (prior <> survivor),
   PRIMARY KEY (message, prior, survivor)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX link_prior ON link (prior, survivor);
+CREATE INDEX link_prior ON link (prior, survivor, kind, clock);
 CREATE INDEX link_survivor ON link (survivor, prior);
 
 CREATE TABLE survivor (

@@ -1,0 +1,111 @@
+"""What routes.yaml must agree with: the channels, the destinations, the types of the messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from engine.channel import RetryPolicy
+from engine.config.chain import SENDABLE, accepts, check, named
+from engine.config.parts import Part, Parts
+from engine.config.problem import Problem, error, warning
+from engine.fault import Fault, nearest
+
+Entry = Mapping[str, Any]  # the settings of a RouteEntry, as far as they could be read
+
+
+def listed(entry: Entry, key: str) -> list[str]:
+    """`from_` or `to`: one name or a list of them."""
+    value: str | list[str] = entry.get(key, [])
+    return [value] if isinstance(value, str) else value
+
+
+def pairs(entry: Entry) -> list[tuple[str, str, str]]:
+    """(route, channel, destination) of each pair that the entry stands for."""
+    name, targets = entry.get("name"), listed(entry, "to")
+    return [
+        (_name(name, source, target, len(targets)), source, target)
+        for source in listed(entry, "from_")
+        for target in targets
+    ]
+
+
+def _name(name: str | None, source: str, target: str, targets: int) -> str:
+    if not name:
+        return f"{source}-{target}"
+    return name if targets == 1 else f"{name}-{target}"
+
+
+def lint_routes(parts: Parts, types: Mapping[str, Any]) -> Iterator[Problem]:
+    """`types`: what leaves the pipeline of each channel."""
+    for n, entry in enumerate(parts.entries):
+        yield from _known(parts.routes, n, "channel", "from", listed(entry, "from_"), parts.channel_names)
+        yield from _known(parts.routes, n, "destination", "to", listed(entry, "to"), parts.destination_names)
+        yield from _sent(parts.routes, n, entry, types)
+    yield from _named_twice(parts)
+    yield from _unused(parts)
+    for name, partner in parts.partners.items():
+        yield from risks(parts.routes, partner.destination, "destinations", name)
+        yield from _retry(parts.routes, name, partner.retry)
+
+
+def _known(
+    part: Part, n: int, kind: str, key: str, names: list[str], known: tuple[str, ...]
+) -> Iterator[Problem]:
+    for i, name in enumerate(names):
+        if name not in known:
+            hint = nearest(name, known) or f"there is no {kind}"
+            yield error(part.place("routes", n, key, i), f"unknown-{kind}", f'no {kind} "{name}"', hint)
+
+
+def _sent(part: Part, n: int, entry: Entry, types: Mapping[str, Any]) -> Iterator[Problem]:
+    """A message is transformed and written; of the chart the resources go out as they are."""
+    chain = entry.get("transform", ())
+    if entry.get("send") == "chart":
+        if chain:
+            text = "the chart is sent as it is: a transform of the message does not apply"
+            hint = "leave transform: out, or send: message"
+            yield error(part.place("routes", n, "transform", key=True), "transform-with-chart", text, hint)
+        return
+    found: dict[Fault, None] = {}
+    for channel in listed(entry, "from_"):
+        kind, faults = check(chain, types.get(channel, Any))
+        if not faults and not accepts(SENDABLE, kind):
+            faults = [Fault("chain-type", f"the transform ends with {named(kind)}, which cannot be sent")]
+        found |= dict.fromkeys(faults)
+    for fault in found:
+        yield part.problem(fault, "routes", n, "transform")
+
+
+def _named_twice(parts: Parts) -> Iterator[Problem]:
+    """A route's name counts deliveries: two entries cannot share it."""
+    first: dict[str, int] = {}
+    for n, entry in enumerate(parts.entries):
+        for name in dict.fromkeys(name for name, _, _ in pairs(entry)):
+            if first.setdefault(name, n) != n:
+                text = f'route "{name}" is already given by entry {first[name] + 1}'
+                place = parts.routes.place("routes", n)
+                yield error(place, "duplicate-route", text, "give one of them a name: of its own")
+
+
+def _unused(parts: Parts) -> Iterator[Problem]:
+    used = {name for entry in parts.entries for name in listed(entry, "to")}
+    for name in parts.destination_names:
+        if name not in used:
+            place = parts.routes.place("destinations", name, key=True)
+            text = f'no route leads to "{name}"'
+            yield warning(place, "unused-destination", text, "add a route, or remove it")
+
+
+def risks(part: Part, thing: Any, *at: str) -> Iterator[Problem]:
+    """What a source or destination says of itself: `problems()` stop the engine, `risks()` are listed."""
+    for text in getattr(thing, "problems", list)():
+        yield error(part.place(*at, key=True), "not-allowed", text)
+    for text in getattr(thing, "risks", list)():
+        yield warning(part.place(*at, key=True), "accepted-risk", text)
+
+
+def _retry(part: Part, name: str, retry: RetryPolicy) -> Iterator[Problem]:
+    if retry.first > retry.max:
+        place = part.place("destinations", name, "retry")
+        yield error(place, "wrong-value", "retry: first is longer than max", "swap them")

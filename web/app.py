@@ -1,0 +1,76 @@
+"""The ASGI application: which path is answered by which file, and who may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from engine.running import Running
+from web import health, metrics
+from web.admin import messages, tokens
+from web.bearer import Bearer
+from web.fhir import history, metadata, read, search, vread
+from web.fhir.answer import negotiated
+from web.outcome import outcome
+
+Interaction = Callable[[Running, Request], Awaitable[Response]]
+OPEN = frozenset({"/healthz", "/readyz", "/metrics", "/fhir/metadata"})  # they hold nothing of any patient
+LONGEST_BODY = 64 * 1024
+
+
+def build(running: Running, *, trusted: bool) -> ASGIApp:
+    """The application over a running engine. `trusted`: every caller is the local operator and needs no token
+    (a socket that only he can open); otherwise a bearer token for all that can hold data of patients."""
+
+    def route(path: str, method: str, answer: Interaction) -> Route:
+        async def endpoint(request: Request) -> Response:
+            return await answer(running, request)
+
+        return Route(path, endpoint, methods=[method], max_body_size=LONGEST_BODY)
+
+    app = Starlette(
+        routes=[
+            route("/fhir/metadata", "GET", negotiated(metadata.metadata)),
+            route("/fhir/{type}", "GET", negotiated(search.search)),
+            route("/fhir/{type}/_search", "POST", negotiated(search.search)),
+            route("/fhir/{type}/{id}", "GET", negotiated(read.read)),
+            route("/fhir/{type}/{id}/_history", "GET", negotiated(history.history)),
+            route("/fhir/{type}/{id}/_history/{number}", "GET", negotiated(vread.vread)),
+            route("/admin/messages", "GET", messages.listing),
+            route("/admin/messages/{id:int}", "GET", messages.show),
+            route("/admin/messages/{id:int}/trace", "GET", messages.trace),
+            route("/admin/tokens", "POST", tokens.create if trusted else tokens.forbidden),
+            route("/healthz", "GET", health.alive),
+            route("/readyz", "GET", health.ready),
+            route("/metrics", "GET", metrics.metrics),
+        ],
+        exception_handlers={HTTPException: _refused, Exception: _failed},
+    )
+    return app if trusted else Bearer(app, running.reader, OPEN)
+
+
+CODES = {404: "not-found", 405: "not-supported", 413: "too-long"}
+TEXTS = {
+    404: "there is nothing at this address",
+    405: "this method is not supported here",
+    413: "the request is too long",
+}
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    """What Starlette refuses by itself, as FHIR says it."""
+    assert isinstance(error, HTTPException)
+    code = CODES.get(error.status_code, "processing")
+    text = TEXTS.get(error.status_code, "the request cannot be served")
+    return outcome(error.status_code, code, text, headers=error.headers)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """A defect of ours; the log says where, nobody is told with which content."""
+    return outcome(500, "exception", "the server failed; its log says where")

@@ -1,0 +1,48 @@
+"""Bearer tokens (RFC 6750): only their SHA-256 is stored, and it is what they are looked up by, so that how long
+the look-up takes says nothing about a token."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from store.database import Connection, one
+from store.database.statements import load
+from web.outcome import outcome
+
+SQL = load("web", "bearer.sql")
+
+
+def new_token() -> str:
+    """256 random bits."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+class Bearer:
+    """ASGI middleware: lets through what is open to all, and requests with a token that we gave out."""
+
+    def __init__(self, app: ASGIApp, reader: Connection, open: frozenset[str]) -> None:
+        self._app = app
+        self._reader = reader
+        self._open = open
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or scope["path"] in self._open or self._known(scope):
+            await self._app(scope, receive, send)
+        else:
+            headers = {"www-authenticate": 'Bearer realm="chartwire"'}
+            text = "a bearer token is needed; `chartwire token create` makes one"
+            await outcome(401, "login", text, headers=headers)(scope, receive, send)
+
+    def _known(self, scope: Scope) -> bool:
+        scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            return False
+        return one(self._reader, SQL.holder, (digest(token.strip()),)) is not None

@@ -1,0 +1,21 @@
+"""OperationOutcome: how every refusal is said (FHIR R4, clause 3.1.0.1.3). Never a value of the request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from starlette.responses import Response
+
+from formats import fhir
+
+MEDIA_TYPE = "application/fhir+json"
+
+
+def outcome(
+    status: int, code: str, text: str, *, place: str = "", headers: Mapping[str, str] | None = None
+) -> Response:
+    """A refusal. `code` is of http://hl7.org/fhir/issue-type; `place` names the parameter at fault."""
+    issue = {"severity": "error", "code": code, "diagnostics": text}
+    told = {**issue, "expression": [place]} if place else issue
+    body = fhir.encode({"resourceType": "OperationOutcome", "issue": [told]})
+    return Response(body, status, {"cache-control": "no-store", **(headers or {})}, MEDIA_TYPE)
