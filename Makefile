@@ -20,7 +20,7 @@ export PIP_ROOT_USER_ACTION := ignore
 .DEFAULT_GOAL := test
 
 demo: .venv/.project
-	@$(BIN)/python -m demo $(if $(EXIT),--exit) $(ARGS)
+	@$(BIN)/python -m demo $(if $(filter-out 0,$(EXIT)),--exit) $(ARGS)
 
 run: .venv/.project
 	@exec $(BIN)/chartwire run $(ARGS)

@@ -16,12 +16,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from demo import chart, summary
 from demo.archive import arrivals
 from demo.chart import Server
 from demo.children import Child, Failed, Said, ask, chartwire, free_ports, python, ready
+from demo.queues import waiting
 from demo.seen import Seen, faults
 from demo.story import known, story
 
@@ -127,14 +127,17 @@ class Demo:
 
     def _settled(self) -> bool:
         """Has every message an end state, and has every delivery come to an end?"""
-        listed = ask("messages", "list", "--json", "--data", str(self.data))
-        self.seen.messages = [json.loads(line) for line in listed.splitlines()]
-        return not any(_pending(m) for m in self.seen.messages)
+        return not any(waiting(self.http).values())
 
     def faults(self) -> Iterator[str]:
         """Everything that does not add up."""
         self.seen.arrivals["archive"] = arrivals(self.archive)
+        listed = ask("messages", "list", "--json", "--limit", "100000", "--data", str(self.data))
+        self.seen.messages = [json.loads(line) for line in listed.splitlines()]
         yield from faults(self.story, self.seen)
+        for name, depth in waiting(self.http, ended=True).items():
+            if depth:
+                yield f"engine: {depth:.0f} left in {name}"
         engine = Server(f"{self.http}/fhir", self.token)
         for expected in known():
             yield from chart.faults(engine, expected)
@@ -143,11 +146,6 @@ class Demo:
     def further(self) -> Iterator[str]:
         patient = next(Server(f"{self.http}/fhir", self.token).search("Patient", identifier=WATCHED))["id"]
         return summary.further(self.http, self.data, self.token, WATCHED, patient)
-
-
-def _pending(message: Mapping[str, Any]) -> bool:
-    deliveries = message.get("deliveries") or {}
-    return message["state"] == "RECEIVED" or bool(deliveries.get("QUEUED"))
 
 
 def show(demo: Demo, stay: bool) -> int:

@@ -4,7 +4,7 @@ set -eu
 
 missing=""
 command -v strace >/dev/null || missing="$missing strace"
-command -v cc >/dev/null || missing="$missing gcc libc6-dev"
+command -v gcc >/dev/null || missing="$missing gcc libc6-dev"
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 [ -n "$missing" ] || exit 0
 

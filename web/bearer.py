@@ -1,5 +1,5 @@
-"""Bearer tokens (RFC 6750): only their SHA-256 is stored, and it is what they are looked up by, so that how long
-the look-up takes says nothing about a token."""
+"""Bearer tokens (RFC 6750). Only their SHA-256 is stored, and they are looked up by it, so that the time that
+takes tells nothing about a token."""
 
 from __future__ import annotations
 

@@ -41,12 +41,13 @@ class _Everything(Collector):
         channels |= inquiry.inbox(self._running.reader)
         yield _gauge("queue_depth", "Messages not processed yet", "channel", _depths(channels))
         yield _gauge("queue_oldest_seconds", "Age of the oldest of them", "channel", _ages(channels, now))
-        partners = [p.name for p in configuration.partners]
-        for state in ("QUEUED", "HELD", "DEAD"):
-            found = dict.fromkeys(partners, inquiry.EMPTY) | inquiry.outbox(self._running.reader, state)
+        for state, queues in inquiry.outbox(self._running.reader).items():
+            found = {p.name: inquiry.EMPTY for p in configuration.partners} | queues
             name = "delivery_queue" if state == "QUEUED" else f"delivery_{state.lower()}"
             yield _gauge(f"{name}_depth", f"Deliveries that are {state}", "destination", _depths(found))
-            yield _gauge(f"{name}_oldest_seconds", "Age of the oldest of them", "destination", _ages(found, now))
+            yield _gauge(
+                f"{name}_oldest_seconds", "Age of the oldest of them", "destination", _ages(found, now)
+            )
 
 
 Sample = tuple[str, float]
@@ -58,7 +59,9 @@ def _depths(queues: dict[str, inquiry.Queue]) -> Iterator[Sample]:
 
 def _ages(queues: dict[str, inquiry.Queue], now: int) -> Iterator[Sample]:
     """Seconds; 0 where nothing waits."""
-    return ((name, max(0, now - queue.oldest) / 1e6 if queue.depth else 0.0) for name, queue in queues.items())
+    return (
+        (name, max(0, now - queue.oldest) / 1e6 if queue.depth else 0.0) for name, queue in queues.items()
+    )
 
 
 def _gauge(name: str, text: str, label: str, samples: Iterable[Sample]) -> Metric:

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Annotated
 
 from adapters.files.trouble import trouble
-from engine.fault import Fault, Wrong
 from engine.message import Delivered, Delivery, Outcome, Retry, Unknown
 from engine.plugin import destination
 from formats.reason import Reason
@@ -39,12 +38,11 @@ class FilesDestination:
     directory: Annotated[Path, "the folder; it must exist (an unmounted disk is not written under)"]
     name: Annotated[str, "file name; {control} stands for the delivery's control id"] = "{control}.hl7"
 
-    def __post_init__(self) -> None:
-        if CONTROL not in self.name or not _SAFE.fullmatch(self.name.replace(CONTROL, "CW1")):
-            text = (
-                "a file name holds {control}, and otherwise only letters, digits, dot, hyphen and underscore"
-            )
-            raise Wrong(Fault("bad-file-name", text, 'write "{control}.hl7"', ("name",)))
+    def problems(self) -> list[str]:
+        """What is wrong with the settings."""
+        if CONTROL in self.name and _SAFE.fullmatch(self.name.replace(CONTROL, "CW1")):
+            return []
+        return ["name holds {control}, and otherwise only letters, digits, dot, hyphen and underscore"]
 
     async def deliver(self, delivery: Delivery) -> Outcome:
         name = self.name.replace(CONTROL, delivery.control)

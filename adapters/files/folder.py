@@ -60,15 +60,19 @@ class Folder:
             unchanged = _of(sight.name, os.fstat(handle)) == sight
         return Content(body, digest.hexdigest(), sight.size <= limit) if unchanged else None
 
-    def move(self, name: str, digest: str, to: Path, note: str = "") -> None:
+    def move(self, sight: Sight, digest: str, to: Path, note: str = "") -> None:
         """Into `to`, with `note` beside it as NAME.reason. What is there already stays: then the name gets
         the digest, and only the very same content under the same name is replaced."""
         to.mkdir(exist_ok=True)
-        plain = Path(name)
+        plain = Path(sight.name)
         target = plain if not (to / plain).exists() else plain.with_stem(f"{plain.stem}.{digest[:16]}")
+        reason = to / f"{target}.reason"
         if note:
-            (to / f"{target}.reason").write_text(f"{note}\n")
-        os.rename(self.path / name, to / target)
+            reason.write_text(f"{note}\n")
+        os.rename(self.path / plain, to / target)
+        if _of(sight.name, os.stat(to / target)) != sight:  # replaced since it was read: another message
+            os.rename(to / target, self.path / plain)
+            reason.unlink(missing_ok=True)
 
 
 def _sight(entry: os.DirEntry[str]) -> Sight | None:

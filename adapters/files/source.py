@@ -17,8 +17,7 @@ import structlog
 
 from adapters.files.folder import Content, Folder, Sight
 from adapters.files.trouble import trouble
-from engine.fault import Fault, Wrong
-from engine.message import Accepted, Duplicate, Receipt, Received, Refused, Uncertain
+from engine.message import Accepted, Duplicate, Receipt, Received, Refused, Unavailable, Uncertain
 from engine.plugin import Intake, Ready, source
 from engine.settings import Seconds, Size
 from formats.reason import Reason
@@ -26,7 +25,12 @@ from formats.reason import Reason
 EMPTY = Reason("empty", "there is nothing in the file")
 TOO_LONG = Reason("file-too-long", "the file is longer than max_size allows; only how it begins was kept")
 
-log = structlog.get_logger()
+FILES = 64
+"""Files in hand, that is read and not answered for, above which no more are read."""
+BYTES = 64 << 20
+"""The same in bytes, unless it is a single file."""
+
+log = structlog.get_logger(__name__)
 
 
 @source("files")
@@ -35,9 +39,8 @@ class FilesSource:
     """Takes each file of a folder as one message, oldest first, and moves it away when it is answered for.
 
     Accepted and repeated files go to `archive`, refused ones to `failed` with NAME.reason beside them. A file
-    that could not be taken for now stays, those behind it wait, and it is tried again. The message's key is
-    the file's name and digest: new content under an old name is a new message. Symbolic links, subfolders and
-    hidden files are let be.
+    that cannot be taken for now stays and is tried again. The message's key is the file's name and digest:
+    new content under an old name is a new message. Symbolic links, subfolders and hidden files are let be.
     """
 
     directory: Annotated[Path, "the folder to watch"]
@@ -46,21 +49,31 @@ class FilesSource:
     settle: Annotated[Seconds, "how long a file must not have changed before it is read"] = 2.0
     archive: Annotated[str, "where taken files go; relative to the folder, on the same disk"] = "archive"
     failed: Annotated[str, "where refused files go; relative to the folder, on the same disk"] = "failed"
-    max_size: Annotated[Size, "longer files are refused"] = 64 << 20
+    max_size: Annotated[Size, "longer files are refused"] = 16 << 20
 
-    def __post_init__(self) -> None:
-        for name in ("archive", "failed"):
-            if os.path.normpath(self.directory / getattr(self, name)) == os.path.normpath(self.directory):
-                text = f'"{name}" is the watched folder itself'
-                raise Wrong(Fault("same-folder", text, f'write "{name}: {name}"', (name,)))
+    def address(self) -> str:
+        """The folder: two sources may not have the same."""
+        return self.directory.absolute().as_uri()
+
+    def problems(self) -> list[str]:
+        """What is wrong with the settings."""
+        folder = os.path.abspath(self.directory)
+        places = {name: os.path.abspath(self.directory / name) for name in (self.archive, self.failed)}
+        found = [f"{name} is the watched folder itself" for name, place in places.items() if place == folder]
+        if self.poll <= 0:
+            found.append("poll must be longer than nothing")
+        return found
 
     async def run(self, intake: Intake, ready: Ready) -> None:
+        """Watch until cancelled, then wait for what is in hand."""
+        if found := self.problems():
+            raise ValueError("; ".join(found))
         watch = _Watch(self, intake, ready)
         work = asyncio.create_task(watch.run())
         try:
             await asyncio.shield(work)
         except asyncio.CancelledError:
-            watch.stop.set()
+            watch.stop()
             await work
             raise
 
@@ -68,88 +81,122 @@ class FilesSource:
 class _Verdict(NamedTuple):
     """Where a file that was answered for goes."""
 
-    to: Path
+    to: str
     digest: str
-    note: str
+    note: str = ""
 
 
 class _Watch:
-    """One run of the source: what has been seen, and which files are answered for but not yet moved."""
+    """One run of the source: what has been seen, what is in hand, what is answered for but not yet moved."""
 
     def __init__(self, settings: FilesSource, intake: Intake, ready: Ready) -> None:
-        self.stop = asyncio.Event()
         self._settings = settings
         self._folder = Folder(settings.directory, settings.pattern)
         self._intake = intake
         self._ready: Ready | None = ready
-        self._address = settings.directory.absolute().as_uri()
         self._seen: dict[Sight, float] = {}
+        self._hands: dict[Sight, asyncio.Task[None]] = {}
         self._answered: dict[Sight, _Verdict] = {}
-        self._said: set[tuple[Sight | None, str]] = set()
+        self._again = False  # a file has to be tried again: nothing more is taken before the next look
+        self._stop = asyncio.Event()
+        self._freed = asyncio.Event()
+        self._troubles: dict[Sight | None, str] = {}
+
+    def stop(self) -> None:
+        """Take nothing more; `run` ends when what is in hand is answered for."""
+        self._stop.set()
+        self._freed.set()
 
     async def run(self) -> None:
-        while not self.stop.is_set():
-            await self._round()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.stop.wait(), self._settings.poll)
+        async with asyncio.TaskGroup() as group:
+            while not self._stop.is_set():
+                await self._round(group)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), self._settings.poll)
 
-    async def _round(self) -> None:
+    async def _round(self, group: asyncio.TaskGroup) -> None:
         try:
             sights = await asyncio.to_thread(self._folder.look)
         except OSError as error:
-            return self._say(None, error)
-        if self._ready:
-            self._ready(self._address)
-            self._ready = None
-        for sight in self._settled(sights, asyncio.get_running_loop().time()):
-            if self.stop.is_set() or not await self._take(sight):
-                return None
-        return None
+            self._say(None, error)
+            return
+        self._remember(sights, asyncio.get_running_loop().time())
+        for sight in sights:
+            if sight not in self._hands and self._settled(sight):
+                await self._take(sight, group)
 
-    def _settled(self, sights: list[Sight], now: float) -> list[Sight]:
+    def _remember(self, sights: list[Sight], now: float) -> None:
+        if self._ready:
+            self._ready(self._settings.address())
+            self._ready = None
+        self._again = False
+        self._looked = now
         self._seen = {s: self._seen.get(s, now) for s in sights}
         self._answered = {s: v for s, v in self._answered.items() if s in self._seen}
-        self._said = {(s, code) for s, code in self._said if s in self._seen}
-        return [s for s in sights if now - self._seen[s] >= self._settings.settle]
+        self._troubles = {s: code for s, code in self._troubles.items() if s in self._seen}
 
-    async def _take(self, sight: Sight) -> bool:
-        """False if the files behind this one must wait."""
+    def _settled(self, sight: Sight) -> bool:
+        return self._looked - self._seen[sight] >= self._settings.settle
+
+    async def _take(self, sight: Sight, group: asyncio.TaskGroup) -> None:
+        await self._room(sight.size)
+        if self._closed():
+            return
+        if verdict := self._answered.get(sight):
+            await self._move(sight, verdict)
+        elif (content := await self._read(sight)) and not self._closed():
+            receipt = self._offer(sight, content)
+            self._hands[sight] = group.create_task(self._finish(sight, content.digest, receipt))
+
+    def _closed(self) -> bool:
+        return self._stop.is_set() or self._again
+
+    async def _room(self, size: int) -> None:
+        """Wait until so much more may be in hand."""
+        while self._hands and not self._stop.is_set():
+            if len(self._hands) < FILES and size + sum(s.size for s in self._hands) <= BYTES:
+                return
+            self._freed.clear()
+            await self._freed.wait()
+
+    async def _read(self, sight: Sight) -> Content | None:
         try:
-            verdict = self._answered.get(sight) or await self._submit(sight)
-            if verdict is None:
-                return False
-            self._answered[sight] = verdict
-            await asyncio.to_thread(self._folder.move, sight.name, verdict.digest, verdict.to, verdict.note)
+            return await asyncio.to_thread(self._folder.read, sight, self._settings.max_size)
         except OSError as error:
             self._say(sight, error)
-        return True
-
-    async def _submit(self, sight: Sight) -> _Verdict | None:
-        content = await asyncio.to_thread(self._folder.read, sight, self._settings.max_size)
-        if content is None:
             return None
-        match await self._offer(sight, content):
-            case Accepted() | Duplicate():
-                return _Verdict(self._beside(self._settings.archive), content.digest, "")
-            case Refused(reason):
-                return _Verdict(self._beside(self._settings.failed), content.digest, str(reason))
-            case _:
-                return None
 
-    async def _offer(self, sight: Sight, content: Content) -> Receipt:
+    def _offer(self, sight: Sight, content: Content) -> asyncio.Future[Receipt]:
         name = os.fsencode(sight.name).decode(errors="backslashreplace")
-        received = Received(content.body, f"{name}:{content.digest[:32]}", self._address)
+        received = Received(content.body, f"{name}:{content.digest[:32]}", self._settings.address())
         reason = TOO_LONG if not content.whole else None if content.body.strip() else EMPTY
-        future = self._intake.refuse(received, reason) if reason else self._intake(received)
-        await asyncio.wait([future])  # not `await future`: being cancelled must not cancel the commit
-        return Uncertain() if future.cancelled() or future.exception() else future.result()
+        return self._intake.refuse(received, reason) if reason else self._intake(received)
 
-    def _beside(self, name: str) -> Path:
-        return self._settings.directory / name
+    async def _finish(self, sight: Sight, digest: str, receipt: asyncio.Future[Receipt]) -> None:
+        await asyncio.wait([receipt])  # not `await receipt`: being cancelled must not cancel the commit
+        match Uncertain() if receipt.cancelled() or receipt.exception() else receipt.result():
+            case Accepted() | Duplicate():
+                await self._move(sight, _Verdict(self._settings.archive, digest))
+            case Refused(reason):
+                await self._move(sight, _Verdict(self._settings.failed, digest, str(reason)))
+            case Unavailable() | Uncertain():
+                self._again = True
+        del self._hands[sight]
+        self._freed.set()
+
+    async def _move(self, sight: Sight, verdict: _Verdict) -> None:
+        self._answered[sight] = verdict
+        to = self._settings.directory / verdict.to
+        try:
+            await asyncio.to_thread(self._folder.move, sight, verdict.digest, to, verdict.note)
+        except OSError as error:
+            self._say(sight, error)
+            return
+        self._answered.pop(sight, None)
 
     def _say(self, sight: Sight | None, error: OSError) -> None:
-        """Once per file and kind of trouble; a file's name may be a patient's."""
+        """Once per file and kind of trouble, without its name: that may be a patient's."""
         reason = trouble(error)
-        if (sight, reason.code) not in self._said:
-            self._said.add((sight, reason.code))
-            log.warning("folder", folder=self._address, code=reason.code, text=reason.text)
+        if self._troubles.get(sight) != reason.code:
+            self._troubles[sight] = reason.code
+            log.warning("files.trouble", folder=self._settings.address(), code=reason.code, text=reason.text)

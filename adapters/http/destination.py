@@ -195,8 +195,9 @@ async def _read(response: ClientResponse, limit: int) -> bytes | None:
 
 def _why(error: Exception) -> str:
     """What the operating system or TLS said; the texts of other errors quote what was received."""
-    if isinstance(error, ssl.SSLError):
-        return f"TLS: {error.reason or type(error).__name__}"
+    for told in (error, error.__cause__):
+        if isinstance(told, ssl.SSLError) and (reason := getattr(told, "reason", None)):
+            return f"TLS: {reason}"
     return (error.strerror if isinstance(error, OSError) else "") or type(error).__name__
 
 

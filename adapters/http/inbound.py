@@ -29,10 +29,19 @@ TRUNCATED = Reason("truncated", "the connection was lost before the body was who
 EMPTY = Reason("empty", "there is nothing in the body")
 SLOW = Reason("truncated", "the body did not arrive in time")
 
-QUIET = logging.Logger("adapters.http")  # aiohttp's own words quote what it could not parse
-QUIET.addHandler(logging.NullHandler())
-
 log = structlog.get_logger(__name__)
+
+
+class _Quiet(logging.Handler):
+    """Tells that a request failed, not how: aiohttp's own words quote what it could not parse."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        kind = record.exc_info[0] if record.exc_info else None
+        log.warning("http.trouble", error=kind.__name__ if kind else record.msg)
+
+
+QUIET = logging.Logger("adapters.http")
+QUIET.addHandler(_Quiet())
 
 
 class Body(NamedTuple):

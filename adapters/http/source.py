@@ -75,7 +75,9 @@ class HttpSource:
             raise ValueError("; ".join(found))
         secure = tls.server(self.certificate, self.key, self.client_ca) if self.certificate else None
         inbound = Inbound(intake, self.path, self.token, self.max_body, self.timeout)
-        server = web.Server(inbound.answer, logger=QUIET, access_log=None, keepalive_timeout=_IDLE)
+        server = web.Server(
+            inbound.answer, logger=QUIET, access_log=None, keepalive_timeout=_IDLE, lingering_time=_LINGER
+        )
         runner = web.ServerRunner(server)
         await runner.setup()
         try:
@@ -93,5 +95,7 @@ class HttpSource:
 
 
 _BACKLOG = 512
+_LINGER = 2.0
+"""Seconds that a sender has to take a refusal, while what it still sends is read and thrown away."""
 _IDLE = 75.0
 """Seconds that a connection may be without a request: more than careful clients keep theirs."""

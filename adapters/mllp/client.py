@@ -73,7 +73,7 @@ async def send(
     count: int = 1,
     connections: int = 1,
     within: float = 30.0,
-    ca: str = "",
+    ca: Path | None = None,
     on_ack: Callable[[Ack], None] = lambda ack: None,
 ) -> Report:
     """Send every message of the files `count` times over so many connections, each waiting for its answers.

@@ -50,9 +50,15 @@ class MllpDestination:
         default_factory=dict
     )
     tls: Annotated[bool, "encrypt, and check the receiver's certificate"] = False
-    ca: Annotated[str, "PEM file: the authority that the receiver's certificate must be of"] = ""
-    certificate: Annotated[str, "PEM file with our certificate chain, if the receiver asks for one"] = ""
-    key: Annotated[str, "PEM file with its private key, if that is not in the same file"] = ""
+    ca: Annotated[Path | None, "PEM file: the authority that the receiver's certificate must be of"] = None
+    certificate: Annotated[
+        Path | None, "PEM file with our certificate chain, if the receiver asks for one"
+    ] = None
+    key: Annotated[Path | None, "PEM file with its private key, if that is not in the same file"] = None
+
+    accept_plaintext_risk: Annotated[
+        str, "a sentence that names the risk of sending off loopback without TLS"
+    ] = ""
 
     def __post_init__(self) -> None:
         self._idle: list[Outbound] = []
@@ -65,8 +71,18 @@ class MllpDestination:
         found = [] if 0 < self.port <= 65535 else [f"port {self.port} is no TCP port"]
         if (self.ca or self.certificate or self.key) and not self.tls:
             found.append("ca, certificate and key need tls: true")
-        files = [name for name in (self.ca, self.certificate, self.key) if name]
-        return found + [f"there is no file {name}" for name in files if not Path(name).is_file()]
+        if self._exposed() and not tls.accepted(self.accept_plaintext_risk):
+            found.append(
+                f"{self.host} is not loopback and has no TLS; set tls: true, "
+                "or accept_plaintext_risk to a sentence that names the risk"
+            )
+        return found + tls.missing(self.ca, self.certificate, self.key)
+
+    def risks(self) -> list[str]:
+        """What was accepted by name; listed at every start."""
+        if not self._exposed():
+            return []
+        return [f"plaintext MLLP to {self.host}:{self.port}: {self.accept_plaintext_risk}"]
 
     async def deliver(self, delivery: Delivery) -> Outcome:
         """One attempt. Retry: not sent, or refused for now. Unknown: sent, but no answer that can be used."""
@@ -107,6 +123,9 @@ class MllpDestination:
         if self.tls and not self._context:
             self._context = tls.client(self.ca, self.certificate, self.key)
         return self._context
+
+    def _exposed(self) -> bool:
+        return not self.tls and not tls.loopback(self.host)
 
     def _outcome(self, answer: Answer) -> Outcome:
         meaning = self._meanings[answer.code]

@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -41,9 +40,11 @@ class MllpSource:
     codes: Annotated[
         Mapping[Verdict, Code], "MSA-1 by what became of the message, where the default does not suit"
     ] = field(default_factory=dict, hash=False)
-    certificate: Annotated[str, "PEM file with our certificate chain: TLS"] = ""
-    key: Annotated[str, "PEM file with its private key, if that is not in the same file"] = ""
-    client_ca: Annotated[str, "PEM file: only clients with a certificate of this authority may connect"] = ""
+    certificate: Annotated[Path | None, "PEM file with our certificate chain: TLS"] = None
+    key: Annotated[Path | None, "PEM file with its private key, if that is not in the same file"] = None
+    client_ca: Annotated[
+        Path | None, "PEM file: only clients with a certificate of this authority may connect"
+    ] = None
     accept_plaintext_risk: Annotated[
         str, "a sentence that names the risk of listening off loopback without TLS"
     ] = ""
@@ -57,15 +58,14 @@ class MllpSource:
         found = []
         if not 0 <= self.port <= 65535:
             found.append(f"port {self.port} is no TCP port")
-        if self._exposed() and len(self.accept_plaintext_risk.split()) < 3:
+        if self._exposed() and not tls.accepted(self.accept_plaintext_risk):
             found.append(
                 f"{self.address()} is not loopback and has no TLS; set certificate and key, "
                 "or accept_plaintext_risk to a sentence that names the risk"
             )
         if (self.key or self.client_ca) and not self.certificate:
             found.append("key and client_ca need a certificate")
-        files = [name for name in (self.certificate, self.key, self.client_ca) if name]
-        found += [f"there is no file {name}" for name in files if not Path(name).is_file()]
+        found += tls.missing(self.certificate, self.key, self.client_ca)
         if self.codes.get("accepted", "AA") != "AA":
             found.append("codes: what is accepted is answered AA")
         if "AA" in (self.codes.get("unavailable"), self.codes.get("unsupported")):
@@ -104,17 +104,10 @@ class MllpSource:
             await listener.close()
 
     def _exposed(self) -> bool:
-        return not self.certificate and not _loopback(self.host)
+        return not self.certificate and not tls.loopback(self.host)
 
 
 _BACKLOG = 512
-
-
-def _loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _now() -> int:

@@ -16,8 +16,7 @@ from engine.config.routes import pairs
 from engine.guard import Guard, legible
 from engine.plugin import Feed, Source
 from engine.subject import patient_of
-from formats import hl7v2
-from formats.fhir.json import encode
+from formats import fhir, hl7v2
 from store.identity import Authority, Identity, Patient
 
 MICROS = 1_000_000
@@ -125,5 +124,5 @@ def written(body: Body) -> bytes:
         case hl7v2.Message():
             return body.raw
         case Mapping():
-            return encode(body)
+            return fhir.encode(body)
     raise TypeError(f"a {type(body).__name__} cannot be sent")

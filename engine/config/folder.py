@@ -28,6 +28,12 @@ class Folder:
     tables: Mapping[str, Table]
     problems: tuple[Problem, ...]
 
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The values that are never shown."""
+        trees = [*self.channels.values(), self.routes, self.authorities]
+        return frozenset(value for tree in trees if tree for value in tree.secrets() if value)
+
 
 def open_folder(directory: Path, environment: str | None, environ: Mapping[str, str]) -> Folder:
     """Read everything; a file that is missing where it may be is None."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -14,6 +15,14 @@ from engine.config.parts import read_parts
 from engine.config.problem import Problem
 from engine.plugin import registered
 from engine.settings import Site
+
+
+def hidden(problem: Problem, secrets: Iterable[str]) -> Problem:
+    """The problem without a secret in its words, wherever it came from."""
+    for secret in secrets:
+        text = problem.text.replace(secret, "***")
+        problem = replace(problem, text=text, suggestion=problem.suggestion.replace(secret, "***"))
+    return problem
 
 
 def load(
@@ -29,7 +38,8 @@ def load(
     folder = open_folder(directory, environment, environ)
     site = Site(directory, folder.tables, MappingProxyType(registered("predicate")))
     parts = read_parts(folder, site)
-    problems = sorted({*broken, *folder.problems, *parts.problems, *lint(parts)})
+    found = {*broken, *folder.problems, *parts.problems, *lint(parts)}
+    problems = sorted(hidden(p, folder.secrets) for p in found)
     if any(p.severity == "error" for p in problems):
         return problems
     return compiled(parts, secret, tuple(str(p) for p in problems))

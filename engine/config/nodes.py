@@ -7,7 +7,7 @@ What is not text: `null`, `~`, `true`, `false` and plain decimal numbers, as in 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -45,6 +45,14 @@ class Node:
 
     def get(self, key: str) -> Node | None:
         return self.value.get(key) if isinstance(self.value, Mapping) else None
+
+    def secrets(self) -> Iterator[str]:
+        """Every secret value in the tree."""
+        if self.secret:
+            yield str(self.value)
+        below = self.value.values() if isinstance(self.value, Mapping) else self.value
+        for node in below if isinstance(below, Iterable) and not isinstance(below, str) else ():
+            yield from node.secrets()
 
     def walk(self, at: tuple[str | int, ...]) -> Iterator[tuple[Place, Node]]:
         """The nodes on the way down `at`, each with its key's place; what leads nowhere is passed over."""
@@ -93,7 +101,7 @@ def _node(node: Any, file: str, problems: list[Problem], above: tuple[int, ...])
     if id(node) in above:
         problems.append(error(place, "yaml", "an alias stands inside its own anchor"))
         return Node(None, place)
-    if not node.tag.startswith("tag:yaml.org,2002:"):
+    if node.tag.removeprefix("tag:yaml.org,2002:") not in _TAGS:
         problems.append(error(place, "yaml", "tags have no meaning here", "leave out the !tag"))
     if isinstance(node, MappingNode):
         return _mapping(node, file, problems, (*above, id(node)))
@@ -123,6 +131,8 @@ def _place(node: Any, file: str) -> Place:
     return Place(file, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
+# what nodes without a tag of their own have
+_TAGS = frozenset(["str", "int", "float", "bool", "null", "map", "seq", "timestamp", "merge", "value"])
 _INT = re.compile(r"-?(0|[1-9]\d*)")
 _DECIMAL = re.compile(r"-?(0|[1-9]\d*)\.\d+")
 _WORDS: dict[str, Scalar] = {"": None, "~": None, "null": None, "true": True, "false": False}

@@ -40,7 +40,7 @@ def choose(
 
 def _known(kind: str, name: str, known: Mapping[str, Callable[..., Any]], *at: str) -> str:
     if name not in known:
-        raise Wrong(Fault(f"unknown-{kind}", f'no {kind} "{name}"', nearest(name, known), at, key=True))
+        raise Wrong(Fault(f"unknown-{kind}", f'no {kind} "{name}"', nearest(name, known), at, key=bool(at)))
     return name
 
 

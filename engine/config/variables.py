@@ -36,7 +36,10 @@ class Variables:
         return None if found is None else _text(found)
 
 
-def _text(node: Node) -> str:
+def _text(node: Node) -> str | None:
+    """A value as it would be written; None for structure, which is a problem of its own."""
+    if node.value is None or isinstance(node.value, (Mapping, tuple)):
+        return None
     return str(node.value).lower() if isinstance(node.value, bool) else str(node.value)
 
 

@@ -77,9 +77,12 @@ def _own(path: str, type: str, elements: Mapping[str, Any], partial: bool) -> li
     try:
         if validator.is_valid(value):
             return []
-        errors = list(validator.iter_errors(value))
     except ValueError:
         return [Problem(path, "holds something that JSON has no form for")]
+    try:
+        errors = list(validator.iter_errors(value))
+    except ValueError:
+        return [Problem(path, "is not valid, and nested too deep to say where")]
     found = [p for error in errors for p in explain(error, path, schema(type, partial))]
     return list(dict.fromkeys(found))
 

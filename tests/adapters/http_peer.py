@@ -14,10 +14,10 @@ DEADLINE = 10.0
 
 
 class Message(NamedTuple):
-    """A request (`start` is `POST /path HTTP/1.1`) or an answer (`HTTP/1.1 200 OK`). Header names in lower case."""
+    """A request (`start`: `POST /path HTTP/1.1`) or an answer (`HTTP/1.1 200 OK`)."""
 
     start: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str]  # names in lower case
     body: bytes
 
     @property
@@ -52,7 +52,9 @@ class Sender:
     async def connect(cls, address: str, tls: ssl.SSLContext | None = None) -> Self:
         url = urlsplit(address)
         name = "localhost" if tls else None
-        return cls(*await asyncio.open_connection(url.hostname, url.port, ssl=tls, server_hostname=name), url.path)
+        return cls(
+            *await asyncio.open_connection(url.hostname, url.port, ssl=tls, server_hostname=name), url.path
+        )
 
     async def _listen(self, reader: asyncio.StreamReader) -> None:
         while (answer := await read(reader)) is not None:
@@ -75,11 +77,15 @@ class Sender:
         async with asyncio.timeout(DEADLINE):
             return await self.answers.get()
 
-    async def ask(self, body: bytes, *headers: str, method: str = "POST") -> Message:
-        await self.send(body, *headers, method=method)
+    async def told(self) -> Message:
+        """The next answer, which there must be."""
         answer = await self.answer()
         assert answer is not None, "the connection was closed without an answer"
         return answer
+
+    async def ask(self, body: bytes, *headers: str, method: str = "POST") -> Message:
+        await self.send(body, *headers, method=method)
+        return await self.told()
 
     async def leave(self) -> None:
         self._writer.close()
@@ -153,7 +159,9 @@ class Server:
 
 
 @asynccontextmanager
-async def server(reply: Reply = lambda request: said(200), tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
+async def server(
+    reply: Reply = lambda request: said(200), tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Server]:
     made = Server(reply, tls)
     await made.start()
     try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple, Self
 
@@ -15,7 +15,8 @@ DEADLINE = 10.0
 def adt(control: str = "MSG1", *, asks: str = "", version: str = "2.5.1", name: str = "EVERYMAN") -> bytes:
     """A synthetic admission. `asks` is MSH-15 and MSH-16: `AL|NE`."""
     return (
-        f"MSH|^~\\&|ADT1|GHH|CW|HOSPITAL|20261122101530||ADT^A01^ADT_A01|{control}|P|{version}|||{asks or '|'}\r"
+        "MSH|^~\\&|ADT1|GHH|CW|HOSPITAL|20261122101530||ADT^A01^ADT_A01|"
+        f"{control}|P|{version}|||{asks or '|'}\r"
         f"EVN|A01|20261122101530\rPID|1||MRN1^^^GHH^MR||{name}^ADAM\rPV1|1|I\r"
     ).encode()
 
@@ -89,7 +90,7 @@ class Said(NamedTuple):
     close: bool = False
 
 
-Reply = Callable[[bytes], Said]
+Reply = Callable[[bytes], "Said | Awaitable[Said]"]
 
 
 def acknowledgement(message: bytes, code: str = "AA", rest: str = "", control: str | None = None) -> Said:
@@ -143,7 +144,8 @@ class Receiver:
         async for message in _payloads(reader):
             self.got.append(message)
             self._arrived.set()
-            said = self.reply(message)
+            answer = self.reply(message)
+            said = answer if isinstance(answer, Said) else await answer
             writer.write(said.data)
             if said.close:
                 break
@@ -154,7 +156,9 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiver(reply: Reply = acknowledgement, tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
+async def receiver(
+    reply: Reply = acknowledgement, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Receiver]:
     made = Receiver(reply, tls)
     await made.start()
     try:

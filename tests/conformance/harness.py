@@ -1,15 +1,15 @@
 """How an adapter joins the conformance suite: one file `harness_NAME.py` beside this one.
 
-The file offers `SOURCES: list[SourceHarness]` and/or `DESTINATIONS: list[DestinationHarness]`; nothing else has
-to be registered. Every behaviour of `test_sources.py` and `test_destinations.py` is then asked of it, over real
-sockets or files, on uvloop and on asyncio.
+The file offers `SOURCES: list[SourceHarness]` and/or `DESTINATIONS: list[DestinationHarness]`; nothing else
+has to be registered. Every behaviour of `test_sources.py` and `test_destinations.py` is then asked of it, on
+real sockets or files, under uvloop and under asyncio.
 
 A source's harness builds the source on a free address, and a `Client` that speaks to it as a real sender does
 and reads the wire's own answers as a Verdict. A destination's harness starts a `Partner`, the real other end
-(a server, a folder), which answers as its `behaviour` says, and builds destinations that deliver to it. What a
-wire cannot show at all (a folder never answers for another message) goes into `cannot` with the reason, and is
-skipped with it; leaving something out because it fails is not a reason. The ends must not use the adapter's own
-code to speak: a mistake that both sides share would not be seen.
+(a server, a folder), which answers as its `behaviour` says, and builds destinations that deliver to it. What
+a wire cannot show at all (a folder never answers for another message) goes into `cannot` with the reason, and
+is skipped with it; leaving something out because it fails is no reason. The ends must not speak through the
+adapter's own code: a mistake that both sides share would not be seen.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from typing import Any, Literal, NamedTuple, Protocol
 from engine.plugin import Destination, Source
 
 CANARY = "ZYXWVUTSRQ"
-"""Content that may never be seen in a Reason: every payload holds it, and every answer that a Partner gives."""
+"""Content that may never be seen in a Reason: every payload holds it, and every answer of a Partner."""
 
 
 class Verdict(NamedTuple):
-    """What a sender heard: `closed` is the end of the connection without an answer. `text`: the whole answer."""
+    """What a sender heard: `closed` is the end of the connection without an answer; `text` all of it."""
 
     said: Literal["accepted", "refused", "closed"]
     text: str = ""
@@ -84,7 +84,7 @@ class Behaviour(StrEnum):
 
 
 class Partner(Protocol):
-    """The other end of a destination. `got` holds, in order, (the id that it was sent under, what was sent)."""
+    """The other end of a destination. `got`: in order, (the id under which it was sent, what was sent)."""
 
     behaviour: Behaviour
     got: list[tuple[str, bytes]]

@@ -67,19 +67,14 @@ class MllpPartner:
 
     def __init__(self, peer: Receiver) -> None:
         self._peer = peer
-        self._waiting: list[bytes] = []
+        self._both = asyncio.Barrier(2)
         peer.reply = self._reply
 
-    def _reply(self, message: bytes) -> Said:
-        return self._together() if self.behaviour is Behaviour.TOGETHER else REPLIES[self.behaviour](message)
-
-    def _together(self) -> Said:
-        """Each connection waits for its own answer; two that wait are two connections."""
-        unanswered = self._peer.got[-len(self._peer.connections) :]
-        if len(unanswered) >= 2:
-            for writer, message in zip(self._peer.connections, unanswered, strict=True):
-                writer.write(acknowledgement(message).data)
-        return Said()
+    async def _reply(self, message: bytes) -> Said:
+        if self.behaviour is not Behaviour.TOGETHER:
+            return REPLIES[self.behaviour](message)
+        await self._both.wait()
+        return acknowledgement(message)
 
     @property
     def got(self) -> list[tuple[str, bytes]]:

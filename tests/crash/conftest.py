@@ -16,7 +16,7 @@ store: hl7v2_to_fhir
 """
 AUTHORITIES = """
 authorities:
-  ghh: {namespace: "urn:oid:2.16.840.1.113883.19.5", aliases: [GHH], identifies: patient}
+  ghh: {namespace: "urn:oid:2.16.840.1.113883.19.5", aliases: [GHH], identifies: true}
 """
 
 

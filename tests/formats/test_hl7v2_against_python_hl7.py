@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import hl7
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from formats import hl7v2
@@ -27,9 +27,10 @@ SEGMENT = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(SEGMENT, min_size=1, max_size=4))
 def test_both_read_the_same(segments: Sequence[str]) -> None:
-    text = "\r".join(["MSH|^~\\&|A|B|||||ADT^A01|M1|P|2.5||||||UNICODE UTF-8", *segments]) + "\r"
+    text = "\r".join(["MSH|^~\\&|A|B|||||ADT^A01|M1|P|2.5||||||UNICODE UTF-8", *segments, "ZZ9|end"]) + "\r"
     theirs = hl7.parse(text)
     ours = hl7v2.parse(text.encode())
     assert isinstance(ours, hl7v2.Message)

@@ -158,6 +158,11 @@ Loads = Callable[..., Configuration | list[Problem]]
 
 
 @pytest.fixture
+def good() -> Mapping[str, str]:
+    return GOOD
+
+
+@pytest.fixture
 def loads(tmp_path: Path) -> Loads:
     """Load the good configuration with some files replaced (None: taken away) or edited (old, new)."""
 

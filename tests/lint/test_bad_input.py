@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """What is wrong is named: file:line:column, a code, a suggestion. Nothing is compiled."""
 
 from __future__ import annotations
@@ -38,12 +39,12 @@ ROWS: list[tuple[str, str, Change, str, str]] = [
     ("a mapping for a list", LAB, ("[P, T]", "{P: T}"), f"{LAB}:7:26: wrong-type", "MSH-11"),
     ("a duration without unit", ADT, ("500ms", "500"), f"{ADT}:2:46: bad-duration", "500ms, 1s, 2m or 1h"),
     ("a size without unit", ADT, ("64KB", "64K"), f"{ADT}:2:62: bad-size", "64KB"),
-    ("no such choice", ADT, ("processed", "procesed"), f"{ADT}:6:6: wrong-value", 'mean "processed"?'),
+    ("no such choice", ADT, ("processed", "procesed"), f"{ADT}:7:6: wrong-value", 'mean "processed"?'),
     ("no such zone", LAB, ("New_York", "NewYork"), f"{LAB}:6:11: unknown-timezone", "America/New_York"),
     ("no such charset", ADT, ("8859/1", "8859/99"), f"{ADT}:3:27: unknown-charset", "table 0211"),
     ("no such format", LAB, ("hl7v2", "hl7v3"), f"{LAB}:5:9: unknown-format", 'mean "hl7v2"?'),
     ("no such source", ADT, ("example.port", "example.prot"), f"{ADT}:2:10: unknown-source", "example.port"),
-    ("two sources", ADT, ("largest: 64KB}", "largest: 64KB}, other: {}"), f"{ADT}:2:70: one-key", "other"),
+    ("two sources", ADT, ("largest: 64KB}", "largest: 64KB}, other: {}"), f"{ADT}:2:69: one-key", "other"),
     ("no source", ADT, ("{example.port: {port: 2575, timeout: 500ms, largest: 64KB}}", "{}"), f"{ADT}:2:9: one-key", ""),
     ("no such step", LAB, ("example.filter", "example.fliter"), f"{LAB}:12:5: unknown-transform", "example.filter"),
     ("no such table", LAB, ("lab_to_loinc", "lab_to_loin"), f"{LAB}:11:46: unknown-table", "lab_to_loinc"),
@@ -52,7 +53,7 @@ ROWS: list[tuple[str, str, Change, str, str]] = [
     ("no path to order by", LAB, ("PID-3\n", "PID\n"), f"{LAB}:8:11: bad-path", "or patient"),
     ("no path in a condition", LAB, ("PID-5.1", "PID.5"), f"{LAB}:12:79: bad-path", "PID-5.1"),
     ("a typo in a condition", LAB, ("any:", "anny:"), f"{LAB}:12:29: bad-path", 'mean "any"?'),
-    ("nothing in a condition", LAB, ("[HH, LL]", "[]"), f"{LAB}:12:37: bad-condition", '""'),
+    ("nothing in a condition", LAB, ("[HH, LL]", "[]"), f"{LAB}:12:43: bad-condition", '""'),
     ("no such predicate", ROUTES, ("{OBX-8: [HH, LL]}", "example.urgnt"), f"{ROUTES}:9:11: unknown-predicate", "urgent"),
     ("another name than the file", LAB, ("channel: lab", "channel: labs"), f"{LAB}:1:10: name-mismatch", "lab"),
     ("not a store", LAB, ("store: example.facts", "store: example.tree"), f"{LAB}:13:8: chain-type", "hl7v2_to_fhir"),
@@ -66,13 +67,13 @@ ROWS: list[tuple[str, str, Change, str, str]] = [
     ("no such destination", ROUTES, ("to: pager", "to: pagr"), f"{ROUTES}:11:9: unknown-destination", "pager"),
     ("no such destination type", ROUTES, ("example.page", "exampel.page"), f"{ROUTES}:3:5: unknown-destination", "example.page"),
     ("a typo beside the type", ROUTES, ("head:", "haed:"), f"{ROUTES}:6:5: one-key", 'mean "head"?'),
-    ("a typo in the retry", ROUTES, ("give_up", "giveup"), f"{ROUTES}:4:34: unknown-key", "give_up"),
+    ("a typo in the retry", ROUTES, ("give_up", "giveup"), f"{ROUTES}:4:33: unknown-key", "give_up"),
     ("first above max", ROUTES, ("first: 1s", "first: 1h"), f"{ROUTES}:4:12: wrong-value", "swap"),
     ("no connection", ROUTES, ("s: 4", "s: 0"), f"{ROUTES}:5:18: wrong-value", "at least 1"),
     ("a transform of the chart", ROUTES, ("to: pager", "send: chart\n    to: pager"), f"{ROUTES}:10:5: transform-with-chart", "send: message"),
     ("a route's chain", ROUTES, ("[{example.t", "[example.prune, {example.t"), f"{ROUTES}:10:17: chain-type", "between"),
     ("no URI", AUTHORITIES, ("urn:oid:1.2.3", "1.2.3.4"), f"{AUTHORITIES}:3:16: bad-namespace", "urn:oid"),
-    ("nobody identifies", AUTHORITIES, ("true", "false"), f"{ADT}:7:1: no-authorities", "identifies: true"),
+    ("nobody identifies", AUTHORITIES, ("true", "false"), f"{ADT}:8:1: no-authorities", "identifies: true"),
     ("no columns", TABLE, "from,too\n", f"{TABLE}:1:1: table-columns", "from,to"),
     ("a code twice", TABLE, "from,to\nK,a\nK,b\n", f"{TABLE}:3:1: table-row", "keep one"),
     ("no to", TABLE, "from,to\nK,\n", f"{TABLE}:2:1: table-row", ""),
@@ -95,7 +96,7 @@ def test_named_with_place_code_and_suggestion(
 def test_all_problems_at_once(loads: Any) -> None:
     problems = loads(
         {
-            LAB: ("port:", "prot:"),
+            LAB: ("{port:", "{prot:"),
             ADT: ("Europe/Berlin\n", "Europe/Berlln\nextra: 1\n"),
             ROUTES: ("to: pager", "to: pagr\n    when: {PID: 1}\n    frm: x"),
             TABLE: "code,to\n",

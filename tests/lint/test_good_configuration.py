@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from engine.channel import Channel, Configuration, RetryPolicy
+from engine.config.read import made
 from engine.message import Stop
+from engine.settings import Site
 from formats import hl7v2
-from tests.lint import conftest as example
 
 ORU = (
     b"MSH|^~\\&|LAB|X|||20240102030405-0500||ORU^R01|1|P|2.5\r"
@@ -91,7 +94,8 @@ def test_charset_is_the_formats_own_setting(loads: Any) -> None:
 
 
 def test_channels_on_one_source_share_it_and_are_told_apart_by_feed(loads: Any) -> None:
-    text = "channel: {0}\nsource: {{example.port: {{port: 1}}}}\nformat: hl7v2\ntimezone: UTC\nfeed: {{MSH-3: {0}}}\n"
+    text = "channel: {0}\nsource: {{example.port: {{port: 1}}}}\nformat: hl7v2\ntimezone: UTC\n"
+    text += "feed: {{MSH-3: {0}}}\n"
     made = loads({"channels/a.yaml": text.format("a"), "channels/b.yaml": text.format("b")})
     a, b = channel(made, "a"), channel(made, "b")
     assert a.source is b.source
@@ -119,22 +123,17 @@ def upper(message: hl7v2.Message, *, field: str) -> hl7v2.Message:
     assert step(message(ORU.replace(b"DOE", b"doe"))).get("PID-5.1") == "DOE"
 
 
-def test_warnings_do_not_stop(loads: Any) -> None:
+def test_warnings_do_not_stop(loads: Any, good: Any) -> None:
     risk = ("port: 2575", "port: 2575, host: 0.0.0.0, accept_plaintext_risk: true")
-    made = loads({"channels/adt.yaml": risk, "routes.yaml": example.GOOD["routes.yaml"].split("routes:")[0]})
+    made = loads({"channels/adt.yaml": risk, "routes.yaml": good["routes.yaml"].split("routes:")[0]})
     assert [w.split(":")[3].strip() for w in made.warnings] == ["accepted-risk", "unused-destination"]
 
 
-def test_a_relative_file_setting_starts_at_the_configuration(tmp_path: Any) -> None:
-    from dataclasses import dataclass
-    from pathlib import Path
+@dataclass
+class Keeps:
+    file: Path
 
-    from engine.config.read import made
-    from engine.settings import Site
 
-    @dataclass
-    class Keeps:
-        file: Path
-
+def test_a_relative_file_setting_starts_at_the_configuration(tmp_path: Path) -> None:
     assert made(Keeps, {"file": "a.pem"}, Site(tmp_path)).file == tmp_path / "a.pem"
     assert made(Keeps, {"file": "/a.pem"}, Site(tmp_path)).file == Path("/a.pem")

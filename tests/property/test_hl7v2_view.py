@@ -3,7 +3,7 @@
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import assume, example, given
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from formats import hl7v2
@@ -120,6 +120,7 @@ def check_spans(message: Message) -> None:
     assert rebuilt == message.raw
 
 
+@settings(deadline=None)
 @given(messages())
 def test_bytes_rebuilt_from_leaf_spans_equal_the_input(body: bytes) -> None:
     message = parsed(body)
@@ -127,6 +128,7 @@ def test_bytes_rebuilt_from_leaf_spans_equal_the_input(body: bytes) -> None:
     assert message.undecodable() is None
 
 
+@settings(deadline=None)
 @given(messages())
 def test_every_leaf_is_read_by_its_path(body: bytes) -> None:
     message = parsed(body)
@@ -138,6 +140,7 @@ def test_every_leaf_is_read_by_its_path(body: bytes) -> None:
             assert str(hl7v2.path(leaf.path)) == leaf.path
 
 
+@settings(deadline=None)
 @given(messages(), PATHS, TEXT | TRICKY | st.just('""') | st.just(NULL))
 def test_setting_one_path_changes_only_that_span_and_reads_back(body: bytes, where: Path, value: str) -> None:
     message = parsed(body)
@@ -159,6 +162,7 @@ def test_setting_one_path_changes_only_that_span_and_reads_back(body: bytes, whe
         check_spans(changed)
 
 
+@settings(deadline=None)
 @given(messages(), st.sets(NAME))
 def test_keep_and_drop_take_whole_lines(body: bytes, names: set[str]) -> None:
     message = parsed(body)
@@ -168,6 +172,7 @@ def test_keep_and_drop_take_whole_lines(body: bytes, names: set[str]) -> None:
     assert [(s.name, s.line) for s in dropped.segments] == [x for x in lines if x[0] not in names]
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=30) | TRICKY, SEPARATORS, st.sampled_from(["ascii", "iso8859-1", "iso8859-15", "utf-8"])
 )
@@ -192,6 +197,7 @@ SEQUENCES = st.lists(
 ).map(b"".join)
 
 
+@settings(deadline=None)
 @given(SEQUENCES, st.sampled_from(["ascii", "iso8859-1", "utf-8"]))
 @example(b"\\X0D\\\\X0A\\", "utf-8")
 @example(b"\\X0D\\\\X0A", "utf-8")
@@ -224,6 +230,7 @@ GARBAGE = st.lists(
 ).map(b"".join)
 
 
+@settings(deadline=None)
 @given(GARBAGE, st.sampled_from(["ASCII", "8859/1", "UNICODE UTF-8"]))
 def test_any_bytes_after_the_delimiters_are_a_message_or_a_reason(rest: bytes, charset: str) -> None:
     body = b"MSH|^~\\&|" + rest
@@ -250,12 +257,14 @@ def test_any_bytes_after_the_delimiters_are_a_message_or_a_reason(rest: bytes, c
             assert all(message.values(name))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_at_all_are_a_message_or_a_reason(body: bytes) -> None:
     assert isinstance(hl7v2.parse(body), Message | Reason)
     assert isinstance(hl7v2.parse(b"MSH" + body), Message | Reason)
 
 
+@settings(deadline=None)
 @given(st.text("0123456789.+-", max_size=26) | st.text(max_size=8))
 def test_any_text_is_a_timestamp_or_none(text: str) -> None:
     found = hl7v2.timestamp(text, ZoneInfo("America/New_York"))

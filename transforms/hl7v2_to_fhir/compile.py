@@ -78,7 +78,10 @@ def _composite(made: Map, level: int, row: Row) -> Read:
                 put(out, raw, reader)
             elif index < count and (leaf := leaves[index]) and leaf != NULL:
                 put(out, leaf, reader)
-        if not any(name in out for name in needs):
+        for name in needs:
+            if name in out:
+                break
+        else:
             return None
         if of_feed and "system" not in out and reader.feed.authority:
             out["system"] = reader.feed.authority.namespace
@@ -203,13 +206,14 @@ def shaper(template: Any) -> Callable[[Any], Any]:
     if template == "$":
         return lambda value: value
     if isinstance(template, list):
-        (only,) = (shaper(item) for item in template)
+        (item,) = template
+        only = shaper(item)
         return lambda value: [only(value)]
-    key = next(k for k, v in template.items() if _has_place(v))
-    inner, before, after = shaper(template[key]), {}, {}
-    for name, constant in template.items():
-        if name != key:
-            (after if key in before or name > key else before)[name] = constant
+    names = list(template)
+    key = next(name for name in names if _has_place(template[name]))
+    at, inner = names.index(key), shaper(template[key])
+    before = {name: template[name] for name in names[:at]}
+    after = {name: template[name] for name in names[at + 1 :]}
     return lambda value: {**before, key: inner(value), **after}
 
 

@@ -101,12 +101,9 @@ class Event:
     does: str
     parts: Mapping[str, tuple[str, ...]]
     values: tuple[Row, ...] = ()
+    code: str = ""
     cancels: str = ""
     establishes: bool = True
-
-    @property
-    def code(self) -> str:
-        return self.kind.partition("^")[2]
 
 
 @cache
@@ -114,12 +111,12 @@ def table(name: str) -> Table:
     """A table of tables/; `HL7nnnn` without a file is a HL7 table whose codes are kept as they are."""
     path = FOLDER / "tables" / f"{name}.csv"
     if not path.exists() and name.startswith("HL7") and name[3:].isdigit():
-        return Table(name, V2 + name[4:])
+        return Table(name, V2 + name[3:])
     if not path.exists():
         raise MapError(f"no table {name}")
     with path.open(encoding="utf-8", newline="") as lines:
         head, *rows = csv.reader(lines)
-    system = V2 + head[0][4:] if head[0].startswith("HL7") else ""
+    system = V2 + head[0][3:] if head[0].startswith("HL7") else ""
     return Table(name, system, {row[0]: Coded(*row[1:]) for row in rows})
 
 
@@ -227,9 +224,8 @@ def _events(data: Any, file: str) -> Sequence[Event]:
         values = tuple(_row(v, file, "", "Event[EncounterStatus]", "field") for v in line.get("values", ()))
         mine = {name: value for name, value in parts.items() if name != line.get("without")}
         establishes = line.get("establishes", True)
-        made.append(
-            Event(f"{message}^{code}", does, mine, values, line.get("cancels", ""), establishes)
-        )
+        kinds = [f"{message}^{code}", *line.get("also", ())]
+        made += [Event(k, does, mine, values, code, line.get("cancels", ""), establishes) for k in kinds]
     return made
 
 

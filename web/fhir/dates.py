@@ -1,7 +1,7 @@
 """Dates in a search: prefixes and ranges (http://hl7.org/fhir/R4/search.html#date).
 
-A date stands for every instant that its precision leaves open. `eq` asks that the range asked for contains the
-resource's; `lt` and `gt` that the resource's reaches below or above it; `sa` and `eb` that it lies wholly there.
+A date stands for every instant that its precision leaves open. `eq` wants what lies within this range,
+`lt` and `gt` what reaches below or above it, `eb` and `sa` what lies wholly below or above.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import NamedTuple
 from store.search import instants
 
 PREFIXES = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb")
-MEANS = f"must be a date or dateTime such as 2026-03-01, with none or one of the prefixes {' '.join(PREFIXES)}"
+MEANS = (
+    f"must be a date or dateTime such as 2026-03-01, with none or one of the prefixes {' '.join(PREFIXES)}"
+)
 HIGHEST = "\U0010ffff"
 _DAY = re.compile(r"\d{4}(-\d\d(-\d\d)?)?")
 
@@ -42,8 +44,8 @@ Range = tuple[str, str]  # of texts, from the first on and up to before the seco
 def texts(date: Asked) -> list[Range] | None:
     """The same for what is stored as text (birthdate: a year, a month or a day); None if a time is asked for.
 
-    `2026-03` comes before `2026-03-01` and all its other days, and they before `2026-03.`; only the year that a
-    month lies in, and the month of a day, are on neither side.
+    `2026-03` comes before `2026-03-01` and all its other days, and they before `2026-03.`; only the year in
+    which a month lies, and the month of a day, are on neither side.
     """
     if not _DAY.fullmatch(date.text):
         return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from urllib.parse import parse_qsl
 
 from starlette.requests import Request
@@ -14,6 +14,7 @@ from web.outcome import outcome
 Item = tuple[str, str]
 PAGE, LARGEST = 50, 500
 LAST = 2**62
+_NAME = re.compile(r"[A-Za-z_-]{1,40}")
 
 
 async def items(request: Request) -> list[Item] | Response:
@@ -40,16 +41,17 @@ def wrong(reason: Reason) -> Response:
     return outcome(400, reason.code, reason.text, place=reason.place)
 
 
-def unknown(name: str, supported: Mapping[str, object] | frozenset[str]) -> Reason:
+def unknown(name: str, supported: frozenset[str]) -> Reason:
     """A name that is not a parameter's may be anything; only one that looks like a name is repeated."""
-    shown = name if name.isascii() and name.replace("-", "").replace("_", "").isalpha() and len(name) < 40 else ""
-    text = f"not supported here; there are {', '.join(sorted(supported))}; Prefer: handling=lenient passes over it"
+    shown = name if _NAME.fullmatch(name) else ""
+    known = ", ".join(sorted(supported))
+    text = f"is not supported here; there are {known}; with Prefer: handling=lenient it is passed over"
     return Reason("not-supported", text, shown)
 
 
 def page(given: list[Item], first: int) -> tuple[int, int] | Reason:
-    """`_count` (fewer may be given, R4, clause 3.1.1.5.2) and `_cursor`, where the page before this one ended;
-    `first` stands for the first page."""
+    """`_count` (fewer may be given, R4, clause 3.1.1.5.2) and `_cursor`, where the page before ended; `first`
+    stands for the first page."""
     named = dict(given)
     size, cursor = _number(named.get("_count", str(PAGE))), _number(named.get("_cursor", str(first)))
     if not size:

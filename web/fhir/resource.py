@@ -1,8 +1,8 @@
-"""A stored version as a FHIR resource: the stored bytes go out unread, so that every decimal stays as it was."""
+"""A stored version as a FHIR resource. The stored bytes go out unread, so that decimals stay as they were."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime, timedelta
 from email.utils import formatdate
 from typing import Any, NamedTuple
 
@@ -13,6 +13,8 @@ from formats import fhir
 from store.identity import fhir_id
 from web.fhir.answer import answer
 from web.outcome import outcome
+
+EPOCH = datetime(1970, 1, 1)
 
 
 class Version(NamedTuple):
@@ -51,7 +53,7 @@ def _meta(version: Version) -> dict[str, Any]:
 
 def instant(micros: int) -> str:
     """A FHIR instant, UTC."""
-    return datetime.fromtimestamp(micros / 1e6, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return (EPOCH + timedelta(microseconds=micros)).isoformat(timespec="microseconds") + "Z"
 
 
 def sent(request: Request, type: str, key: bytes, version: Version) -> Response:

@@ -1,5 +1,3 @@
--- Pieces of which web/fhir/criteria.py puts a search together; the values are always bound.
-
 -- name: found
 SELECT r.id, r.key, r.version, v.updated, v.message, v.body
 FROM resource r JOIN version v ON v.resource = r.id AND v.number = r.version
@@ -14,25 +12,31 @@ SELECT resource FROM token WHERE kind = $1 AND value >= $2 AND value < $3
 -- name: id
 SELECT id FROM resource WHERE key = $1
 
--- The patient's own, and what was filed under the patients that were merged into this one.
 -- name: patient
+-- the patient's own, and what was filed under the patients that were merged into this one
 SELECT c.id FROM resource p JOIN resource c ON c.patient = p.id WHERE p.key = $1 AND c.type = $2
 UNION ALL
 SELECT c.id FROM resource p JOIN survivor s ON s.survivor = p.id JOIN resource c ON c.patient = s.patient
 WHERE p.key = $3 AND c.type = $4
 
--- low and high of a date that is not there are both NULL, of a period without an end only high is.
 -- name: date_eq
+-- low and high of a date that is not there are both NULL; a period without an end has a low only
 SELECT id FROM resource WHERE type = $1 AND low >= $2 AND low <= $3 AND high <= $4
 
 -- name: date_ne
-(r.low < $1 OR r.high > $2 OR ((r.low IS NULL) <> (r.high IS NULL)))
+(r.low < $1 OR r.high > $2 OR (r.low IS NULL) <> (r.high IS NULL))
 
 -- name: date_lt
 (r.low < $1 OR (r.low IS NULL AND r.high IS NOT NULL))
 
+-- name: date_le
+(r.low < $1 OR (r.low IS NULL AND r.high IS NOT NULL) OR r.high <= $2)
+
 -- name: date_gt
 (r.high > $1 OR (r.high IS NULL AND r.low IS NOT NULL))
+
+-- name: date_ge
+(r.high > $1 OR (r.high IS NULL AND r.low IS NOT NULL) OR r.low >= $2)
 
 -- name: date_sa
 r.low > $1
@@ -40,5 +44,8 @@ r.low > $1
 -- name: date_eb
 r.high < $1
 
--- name: updated_within
-SELECT resource FROM version WHERE updated >= $1 AND updated <= $2
+-- name: updated
+(v.updated >= $1 AND v.updated <= $2)
+
+-- name: updated_since
+(r.id IN (SELECT resource FROM version WHERE updated >= $1) AND v.updated >= $2 AND v.updated <= $3)

@@ -1,0 +1,148 @@
+"""`chartwire messages`: asks the running engine; its answers for people or, with `--json`, for programs."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from engine.client import Engine, Refused, refusal
+
+Json = dict[str, Any]
+PAGE = 500
+COLUMNS = ("id", "received", "channel", "state", "kind", "key", "code", "place")
+DELIVERY = ("id", "destination", "state", "attempts", "control", "lane", "code")
+
+
+def listing(asked: argparse.Namespace) -> int:
+    """`messages list`: newest first."""
+    names = ("channel", "state", "patient", "key", "since")
+    wanted = {name: value for name in names if (value := getattr(asked, name)) is not None}
+    try:
+        with Engine(asked.data) as engine:
+            found = list(_pages(engine, wanted, asked.limit))
+    except Refused as error:
+        return refusal(error)
+    if asked.json:
+        _lines(found)
+    else:
+        _table(COLUMNS, [{**m, "received": local(m["received"])} for m in found])
+    return 0
+
+
+def _pages(engine: Engine, wanted: dict[str, str], limit: int) -> Iterator[Json]:
+    cursor = None
+    while limit > 0:
+        more = {"limit": str(min(limit, PAGE)), **({"cursor": str(cursor)} if cursor else {})}
+        page = engine.get("/admin/messages", {**wanted, **more})
+        yield from page["messages"]
+        limit -= len(page["messages"])
+        if (cursor := page["next"]) is None:
+            return
+
+
+def show(asked: argparse.Namespace) -> int:
+    """`messages show ID`: the message and its bytes."""
+    return _one(asked, "", _shown)
+
+
+def trace(asked: argparse.Namespace) -> int:
+    """`messages trace ID`: what became of it."""
+    return _one(asked, "/trace", _traced)
+
+
+def _one(asked: argparse.Namespace, what: str, tell: Any) -> int:
+    try:
+        with Engine(asked.data) as engine:
+            found = engine.get(f"/admin/messages/{asked.id}{what}")
+    except Refused as error:
+        return refusal(error)
+    if asked.json:
+        _lines([found])
+    else:
+        tell(found)
+    return 0
+
+
+def _shown(message: Json) -> None:
+    _head(message)
+    print()
+    body = message["body"]
+    if body is None:
+        print("its bytes were not kept")
+    elif "text" in body:
+        print(_printable(body["text"]))
+    else:
+        print(f"base64: {body['base64']}")
+
+
+def _traced(message: Json) -> None:
+    _head(message)
+    print("\nchart")
+    for made in message["resources"]:
+        numbers = [f"version {v['number']}{' (gone)' if v['gone'] else ''}" for v in made["versions"]]
+        print(f"  {made['url']}  {', '.join(numbers) or 'nothing new'}")
+    if not message["resources"]:
+        print("  nothing")
+    print("\ndeliveries")
+    if not message["deliveries"]:
+        print("  none")
+    _table(DELIVERY, message["deliveries"], "  ")
+    for delivery in message["deliveries"]:
+        if delivery["reason"]:
+            print(f"  {delivery['id']}: {delivery['reason']}")
+
+
+def _head(message: Json) -> None:
+    print(f"message {message['id']}: {message['state']}")
+    place = f" at {message['place']}" if message["place"] else ""
+    if message["code"]:
+        print(f"{message['code']}{place}: {message['reason']}")
+    facts = {
+        "channel": message["channel"],
+        "kind": message["kind"],
+        "key": message["key"],
+        "from": message["peer"],
+        "received": local(message["received"]),
+        "settled": local(message["settled"]),
+        "bytes": message["size"],
+        "repeats": message["repeats"] or None,
+    }
+    for name, value in facts.items():
+        if value:
+            print(f"  {name:<9}{_plain(value)}")
+
+
+def local(instant: str | None) -> str:
+    """An instant as ISO 8601 writes it in this machine's time zone, to the second."""
+    return datetime.fromisoformat(instant).astimezone().isoformat(timespec="seconds") if instant else ""
+
+
+def _lines(rows: Sequence[Json]) -> None:
+    for row in rows:
+        print(json.dumps(row, ensure_ascii=False))
+
+
+def _table(columns: Sequence[str], rows: Sequence[Json], indent: str = "") -> None:
+    """Columns as wide as what is in them; none if there are no rows."""
+    cells = [[_plain(row[column]) for column in columns] for row in rows]
+    if not cells:
+        return
+    widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
+    for line in ([c.upper() for c in columns], *cells):
+        print(indent + "  ".join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True)).rstrip())
+
+
+def _plain(value: object) -> str:
+    """One line, without what a terminal would obey."""
+    text = "" if value is None else str(value)
+    return "".join(c if c.isprintable() else "\N{MIDDLE DOT}" for c in text)
+
+
+def _printable(text: str) -> str:
+    """Segments on lines of their own (HL7 v2 ends them with CR), nothing that a terminal would obey."""
+    return "\n".join(
+        _plain(line) for line in text.replace("\r\n", "\r").replace("\n", "\r").rstrip("\r").split("\r")
+    )

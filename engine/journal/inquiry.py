@@ -1,0 +1,183 @@
+"""What people ask of the journal. Only reads, and bounded ones, because the event loop waits for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from engine.message import State
+from store.chart import SQL as CHART
+from store.database import Connection, one
+from store.database.clause import Clause, joined
+from store.database.statements import load
+
+SQL = load("engine.journal", "inquiry.sql")
+FILTER = load("engine.journal", "filter.sql")
+SPAN = 20_000  # messages looked at for one page, where no index leads to them
+TROUBLED = frozenset({State.UNROUTED, State.FILTERED, State.QUARANTINED, State.FAILED, State.REFUSED})
+
+
+class Entry(NamedTuple):
+    """One message, without its bytes. Times in microseconds since the epoch; `settled` None: not yet."""
+
+    id: int
+    channel: str
+    received: int
+    key: str | None
+    peer: str
+    size: int
+    state: str
+    code: str | None
+    reason: str | None
+    place: str | None
+    kind: str | None
+    settled: int | None
+    repeats: int
+
+
+class Sent(NamedTuple):
+    """One delivery of a message. Times in microseconds since the epoch."""
+
+    id: int
+    route: str
+    destination: str
+    lane: int
+    state: str
+    attempts: int
+    created: int
+    due: int
+    settled: int | None
+    code: str | None
+    reason: str | None
+
+
+class Made(NamedTuple):
+    """A resource of which a message said something; `versions` it made: (number, gone from here on)."""
+
+    type: str
+    key: bytes
+    versions: tuple[tuple[int, bool], ...]
+
+
+class Queue(NamedTuple):
+    """How many wait, and when the oldest of them came (microseconds since the epoch)."""
+
+    depth: int
+    oldest: int
+
+
+EMPTY = Queue(0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which messages. `patient`: the keys that the patient goes by; `since` in microseconds."""
+
+    channel: str | None = None
+    state: State | None = None
+    key: str | None = None
+    patient: tuple[bytes, ...] | None = None
+    since: int | None = None
+
+
+class Page(NamedTuple):
+    """Newest first. `next`: ask again with it as `before`, there may be more; None: that was all."""
+
+    entries: list[Entry]
+    next: int | None
+
+
+def messages(connection: Connection, wanted: Filter, before: int | None, limit: int) -> Page:
+    """One page, perhaps not a full one, of the messages with ids below `before`."""
+    if before is None:
+        before = connection.all(SQL.newest)[0][0] + 1
+    low = 0 if _indexed(wanted) else max(0, before - SPAN)
+    rows = connection.all(*_query(wanted, before, low, limit))
+    entries = [Entry(*row) for row in rows]
+    if len(entries) == limit:
+        return Page(entries, entries[-1].id)
+    return Page(entries, low if low and _goes_on(connection, wanted, low) else None)
+
+
+def _indexed(wanted: Filter) -> bool:
+    led = wanted.state in TROUBLED or wanted.state is State.RECEIVED
+    return led or wanted.key is not None or wanted.patient is not None
+
+
+def _goes_on(connection: Connection, wanted: Filter, low: int) -> bool:
+    """Can there be older ones that are wanted? They were received in the order of their ids, nearly."""
+    oldest = one(connection, SQL.received_from, (low,))
+    return wanted.since is None or oldest is None or oldest[0] >= wanted.since
+
+
+def _query(wanted: Filter, before: int, low: int, limit: int) -> Clause:
+    conditions = [Clause(FILTER.messages, (before,)), *_conditions(wanted)]
+    if low:
+        conditions.append(Clause(FILTER.not_before, (low,)))
+    return joined("\n", (joined(" AND ", conditions), Clause(FILTER.page, (limit,))))
+
+
+def _conditions(wanted: Filter) -> Iterator[Clause]:
+    if wanted.channel is not None:
+        yield Clause(FILTER.channel, (wanted.channel,))
+    if wanted.key is not None:
+        yield Clause(FILTER.key, (wanted.key,))
+    if wanted.since is not None:
+        yield Clause(FILTER.since, (wanted.since,))
+    if wanted.patient is not None:
+        places = ", ".join(f"${n}" for n in range(1, len(wanted.patient) + 1))
+        yield Clause(f"m.patient IN ({places})", wanted.patient)
+    if wanted.state in TROUBLED:
+        yield Clause(FILTER.troubled, (wanted.state,))
+    elif wanted.state is State.RECEIVED:
+        yield Clause(FILTER.waiting)
+    elif wanted.state is not None:
+        yield Clause(FILTER.state, (wanted.state,))
+
+
+def message(connection: Connection, id: int) -> Entry | None:
+    """One message by its id."""
+    row = one(connection, SQL.message, (id,))
+    return Entry(*row) if row else None
+
+
+def body(connection: Connection, id: int) -> bytes | None:
+    """Its bytes as they arrived; None if they were not kept."""
+    row = one(connection, SQL.body, (id,))
+    return bytes(row[0]) if row else None
+
+
+def deliveries(connection: Connection, id: int) -> list[Sent]:
+    """What must leave, or left, because of it."""
+    return [Sent(*row) for row in connection.all(SQL.deliveries, (id,))]
+
+
+def made(connection: Connection, id: int) -> list[Made]:
+    """What it said of the chart; no versions of a resource of which it told nothing new."""
+    versions: dict[tuple[str, bytes], list[tuple[int, bool]]] = {}
+    for type, key in connection.all(CHART.said_of, (id,)):
+        versions[type, key] = []
+    for type, key, number, gone in connection.all(CHART.made, (id,)):
+        versions.setdefault((type, key), []).append((number, bool(gone)))
+    return [Made(type, key, tuple(numbers)) for (type, key), numbers in versions.items()]
+
+
+def same_person(connection: Connection, key: bytes) -> tuple[bytes, ...]:
+    """The keys of all patients that are known to be this one, and this one's."""
+    return tuple({key, *(bytes(k) for (k,) in connection.all(CHART.same_person, (key,)))})
+
+
+def inbox(connection: Connection) -> dict[str, Queue]:
+    """What waits to be processed, by channel."""
+    return {channel: Queue(depth, oldest) for channel, depth, oldest in connection.all(SQL.inbox)}
+
+
+def outbox(connection: Connection) -> dict[str, dict[str, Queue]]:
+    """What was not delivered, by state and destination."""
+    found: dict[str, dict[str, Queue]] = {"QUEUED": {}, "HELD": {}, "DEAD": {}}
+    for destination, state, depth, oldest in connection.all(SQL.outbox):
+        found[state][destination] = Queue(depth, oldest)
+    for destination, depth, oldest in connection.all(SQL.dead):
+        found["DEAD"][destination] = Queue(depth, oldest)
+    return found

@@ -1,0 +1,234 @@
+"""What every source promises, whatever its wire. How an adapter joins: `harness.py`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from engine.message import Accepted, Duplicate, Refused, Unavailable, Uncertain
+from store.reason import Reason
+from tests.conformance.harness import SourceHarness, harnesses
+from tests.conformance.intake import DEADLINE, MemoryIntake
+
+pytestmark = pytest.mark.parametrize("harness", harnesses("SOURCES"), ids=lambda harness: harness.name)
+
+
+class Running:
+    """A source at work; `address` is what it told when it was ready."""
+
+    def __init__(self, harness: SourceHarness, intake: MemoryIntake) -> None:
+        self.address = ""
+        self._ready = asyncio.Event()
+        self.task = asyncio.create_task(harness.source().run(intake, self._tell))
+
+    def _tell(self, address: str) -> None:
+        assert not self.address, "ready is told once"
+        self.address = address
+        self._ready.set()
+
+    async def ready(self) -> None:
+        waiting = asyncio.create_task(self._ready.wait())
+        await asyncio.wait([waiting, self.task], return_when="FIRST_COMPLETED", timeout=DEADLINE)
+        waiting.cancel()
+        assert self.address, "the source did not get ready"
+
+    async def ended(self) -> None:
+        await asyncio.wait([self.task], timeout=DEADLINE)
+        assert self.task.done()
+
+
+@asynccontextmanager
+async def running(harness: SourceHarness, intake: MemoryIntake) -> AsyncIterator[Running]:
+    source = Running(harness, intake)
+    try:
+        await source.ready()
+        yield source
+    finally:
+        source.task.cancel()
+        await source.ended()
+
+
+async def test_an_accepted_message_is_answered_yes_and_its_bytes_are_untouched(
+    harness: SourceHarness,
+) -> None:
+    intake = MemoryIntake()
+    async with running(harness, intake) as source:
+        client = await harness.connect(source.address)
+        await client.send(harness.message(1))
+        assert (await client.verdict()).said == "accepted"
+        await client.leave()
+    (received,) = intake.received
+    assert received.body == harness.message(1)
+    assert received.peer
+    assert not intake.refused
+
+
+async def test_a_duplicate_is_answered_yes(harness: SourceHarness) -> None:
+    async with running(harness, MemoryIntake(lambda received: Duplicate(1))) as source:
+        client = await harness.connect(source.address)
+        await client.send(harness.message(1))
+        assert (await client.verdict()).said == "accepted"
+        await client.leave()
+
+
+async def test_the_same_message_has_the_same_key_and_another_has_another(harness: SourceHarness) -> None:
+    intake = MemoryIntake()
+    async with running(harness, intake) as source:
+        client = await harness.connect(source.address)
+        for number in (1, 1, 2):
+            await client.send(harness.message(number))
+            await client.verdict()
+        await client.leave()
+    first, again, other = (received.key for received in intake.received)
+    assert first == again != other
+    assert first
+
+
+async def test_a_refused_message_is_answered_no_with_the_reason(harness: SourceHarness) -> None:
+    refused = Refused(Reason("blank-patient-id", "no patient identifier", "PID-3"))
+    async with running(harness, MemoryIntake(lambda received: refused)) as source:
+        client = await harness.connect(source.address)
+        await client.send(harness.message(1))
+        verdict = await client.verdict()
+        await client.leave()
+    assert verdict.said == "refused"
+    assert "no patient identifier" in verdict.text
+
+
+async def test_what_could_not_be_stored_is_not_answered_yes(harness: SourceHarness) -> None:
+    answer = Unavailable(Reason("not-stored", "the message could not be stored"))
+    async with running(harness, MemoryIntake(lambda received: answer)) as source:
+        client = await harness.connect(source.address)
+        await client.send(harness.message(1))
+        assert (await client.verdict()).said in ("refused", "closed")
+        await client.leave()
+
+
+async def test_an_uncertain_commit_closes_the_connection_without_an_answer(harness: SourceHarness) -> None:
+    async with running(harness, MemoryIntake(lambda received: Uncertain())) as source:
+        client = await harness.connect(source.address)
+        await client.send(harness.message(1))
+        assert (await client.verdict()).said == "closed"
+        await client.leave()
+        other = await harness.connect(source.address)
+        await other.leave()
+
+
+async def test_an_intake_that_fails_closes_the_connection_without_an_answer(harness: SourceHarness) -> None:
+    intake = MemoryIntake(lambda received: None)
+    async with running(harness, intake) as source:
+        client = await harness.connect(source.address)
+        await client.send(harness.message(1))
+        await intake.came(1)
+        intake.held.pop().set_exception(OSError("the machine is broken"))
+        assert (await client.verdict()).said == "closed"
+        await client.leave()
+
+
+async def test_there_is_no_answer_before_the_receipt_and_others_do_not_wait(harness: SourceHarness) -> None:
+    slow = harness.message(1)
+    intake = MemoryIntake(lambda received: None if received.body == slow else Accepted(2))
+    async with running(harness, intake) as source:
+        waiting, other = await harness.connect(source.address), await harness.connect(source.address)
+        await waiting.send(slow)
+        await intake.came(1)
+        await other.send(harness.message(2))
+        assert (await other.verdict()).said == "accepted"
+        assert waiting.silent()
+        intake.release(Accepted(1))
+        assert (await waiting.verdict()).said == "accepted"
+        await waiting.leave()
+        await other.leave()
+
+
+async def test_garbage_is_kept_as_refused_and_the_next_message_flows(harness: SourceHarness) -> None:
+    intake = MemoryIntake()
+    async with running(harness, intake) as source:
+        client = await harness.connect(source.address)
+        await client.send(harness.garbage)
+        assert (await client.verdict()).said == "refused"
+        await client.send(harness.message(1))
+        assert (await client.verdict()).said == "accepted"
+        await client.leave()
+    ((received, reason),) = intake.refused
+    assert received.body == harness.garbage
+    assert reason.code
+    assert [message.body for message in intake.received] == [harness.message(1)]
+
+
+async def test_a_sender_that_breaks_off_harms_nobody_and_what_it_sent_is_kept(harness: SourceHarness) -> None:
+    intake = MemoryIntake()
+    async with running(harness, intake) as source:
+        broken, other = await harness.connect(source.address), await harness.connect(source.address)
+        await broken.break_off(harness.message(1)[:50])
+        await intake.came(0, refused=1)
+        await other.send(harness.message(2))
+        assert (await other.verdict()).said == "accepted"
+        await other.leave()
+    ((received, _),) = intake.refused
+    assert received.body == harness.message(1)[:50]
+    assert [message.body for message in intake.received] == [harness.message(2)]
+
+
+async def test_when_cancelled_it_answers_what_is_in_hand(harness: SourceHarness) -> None:
+    intake = MemoryIntake(lambda received: None)
+    async with running(harness, intake) as source:
+        clients = [await harness.connect(source.address) for _ in range(3)]
+        for number, client in enumerate(clients):
+            await client.send(harness.message(number))
+        await intake.came(3)
+        source.task.cancel()
+        await refuses_connections(harness, source.address)
+        assert not source.task.done()
+        intake.release(Accepted(1))
+        for client in clients:
+            assert (await client.verdict()).said == "accepted"
+            await client.leave()
+        await source.ended()
+
+
+async def test_when_cancelled_it_takes_nothing_more(harness: SourceHarness) -> None:
+    intake = MemoryIntake(lambda received: None)
+    async with running(harness, intake) as source:
+        client = await harness.connect(source.address)
+        await client.send(harness.message(1))
+        await intake.came(1)
+        source.task.cancel()
+        await refuses_connections(harness, source.address)
+        with suppress(ConnectionError):
+            await client.send(harness.message(2))
+        intake.release(Accepted(1))
+        assert (await client.verdict()).said == "accepted"
+        assert (await client.verdict()).said == "closed"
+        await client.leave()
+        await source.ended()
+    assert [received.body for received in intake.received] == [harness.message(1)]
+
+
+async def test_when_cancelled_it_does_not_wait_for_those_who_say_nothing(harness: SourceHarness) -> None:
+    async with running(harness, MemoryIntake()) as source:
+        client = await harness.connect(source.address)
+        source.task.cancel()
+        assert (await client.verdict()).said == "closed"
+        await client.leave()
+        await source.ended()
+
+
+async def test_it_can_be_run_again(harness: SourceHarness) -> None:
+    for _ in range(2):
+        async with running(harness, MemoryIntake()) as source:
+            client = await harness.connect(source.address)
+            await client.send(harness.message(1))
+            assert (await client.verdict()).said == "accepted"
+            await client.leave()
+
+
+async def refuses_connections(harness: SourceHarness, address: str) -> None:
+    async with asyncio.timeout(DEADLINE):
+        with suppress(ConnectionError):
+            while True:
+                await (await harness.connect(address)).leave()
+                await asyncio.sleep(0)

@@ -1,0 +1,1 @@
+"""The admin API: JSON for the operator's tools and the command line."""

@@ -1,0 +1,102 @@
+"""Where messages are and what became of them: `GET /admin/messages`, `.../ID`, `.../ID/trace`."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from engine.journal import inquiry
+from engine.journal.inquiry import Entry, Made, Sent
+from engine.message import Delivery
+from engine.running import Running
+from engine.runtime import clock
+from store.identity import fhir_id
+from store.reason import Reason
+from web.admin import filters
+from web.fhir.resource import instant, missing
+from web.outcome import outcome
+
+
+async def listing(running: Running, request: Request) -> Response:
+    """A page of messages, newest first. A page may be short or empty and still have a `next`."""
+    asked = filters.read(running, request.query_params, clock.now())
+    if isinstance(asked, Reason):
+        return outcome(400, asked.code, asked.text, place=asked.place)
+    page = inquiry.messages(running.reader, asked.filter, asked.cursor, asked.limit)
+    return _json({"messages": [_entry(entry) for entry in page.entries], "next": page.next})
+
+
+async def show(running: Running, request: Request) -> Response:
+    """One message with its bytes and deliveries."""
+    if (entry := inquiry.message(running.reader, request.path_params["id"])) is None:
+        return missing()
+    body = inquiry.body(running.reader, entry.id)
+    shown = {"body": _body(running, entry.channel, body) if body is not None else None}
+    return _json({**_entry(entry), **shown, "deliveries": _deliveries(running, entry.id)})
+
+
+async def trace(running: Running, request: Request) -> Response:
+    """Its whole story: received, ended, what it made of the chart, what it sent to whom."""
+    if (entry := inquiry.message(running.reader, request.path_params["id"])) is None:
+        return missing()
+    made = [_made(each) for each in inquiry.made(running.reader, entry.id)]
+    return _json({**_entry(entry), "resources": made, "deliveries": _deliveries(running, entry.id)})
+
+
+def _json(content: Mapping[str, Any]) -> Response:
+    return JSONResponse(content, headers={"cache-control": "no-store"})
+
+
+def _time(micros: int | None) -> str | None:
+    return instant(micros) if micros else None
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {**entry._asdict(), "received": instant(entry.received), "settled": _time(entry.settled)}
+
+
+def _deliveries(running: Running, message: int) -> list[dict[str, Any]]:
+    return [_delivery(sent) for sent in inquiry.deliveries(running.reader, message)]
+
+
+def _delivery(sent: Sent) -> dict[str, Any]:
+    """`lane` is text because JSON readers round numbers as large."""
+    return {
+        "id": sent.id,
+        "control": Delivery(sent.id, 0, sent.destination, sent.lane, b"").control,
+        "route": sent.route,
+        "destination": sent.destination,
+        "lane": str(sent.lane),
+        "state": sent.state,
+        "attempts": sent.attempts,
+        "created": instant(sent.created),
+        "due": _time(sent.due) if sent.state == "QUEUED" else None,
+        "settled": _time(sent.settled),
+        "code": sent.code,
+        "reason": sent.reason,
+    }
+
+
+def _made(made: Made) -> dict[str, Any]:
+    url = f"/fhir/{made.type}/{fhir_id(made.key)}"
+    versions = [{"number": n, "gone": gone, "url": f"{url}/_history/{n}"} for n, gone in made.versions]
+    return {"type": made.type, "id": fhir_id(made.key), "url": url, "versions": versions}
+
+
+def _body(running: Running, channel: str, body: bytes) -> dict[str, str]:
+    """As text in the message's own character set, or in base64 where that cannot be."""
+    charset = _charset(running, channel, body)
+    try:
+        return {"charset": charset, "text": body.decode(charset)}
+    except (LookupError, ValueError):
+        return {"base64": base64.b64encode(body).decode()}
+
+
+def _charset(running: Running, channel: str, body: bytes) -> str:
+    found = next((c for c in running.configuration.channels if c.name == channel), None)
+    parsed = found.parse(body) if found else None
+    return str(getattr(parsed, "charset", "utf-8"))

@@ -1,0 +1,42 @@
+"""`POST /admin/tokens` {"name": ...}: a new bearer token. It is shown once; only its digest is kept."""
+
+from __future__ import annotations
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from engine.running import Running
+from engine.runtime import clock
+from store.database import Connection, Down, Uncertain
+from web.bearer import SQL, digest, new_token
+from web.outcome import outcome
+
+
+class Wanted(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+
+
+async def create(running: Running, request: Request) -> Response:
+    """For the local operator."""
+    try:
+        name = msgspec.json.decode(await request.body(), type=Wanted).name.strip()
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return outcome(400, "invalid", 'must be {"name": "who will use it"}')
+    if not (0 < len(name) <= 100 and name.isprintable()):
+        return outcome(400, "invalid", "must be 1 to 100 printable characters", place="name")
+    token, now = new_token(), clock.now()
+
+    def work(connection: Connection) -> None:
+        connection.run(SQL.add_holder, (digest(token), name, now))
+
+    try:
+        await running.committer.submit(work, first=True)
+    except (Down, Uncertain):
+        return outcome(503, "transient", "the token could not be stored; try again")
+    return JSONResponse({"name": name, "token": token}, 201, {"cache-control": "no-store"})
+
+
+async def forbidden(running: Running, request: Request) -> Response:
+    """Whoever holds a token must not be able to make more of them."""
+    return outcome(403, "forbidden", "only the local operator makes tokens: `chartwire token create`")
