@@ -155,7 +155,7 @@ def show(demo: Demo, stay: bool) -> int:
     demo.watch()
     wrong = list(demo.faults())
     print("\n".join(summary.table(demo.story, demo.seen)))
-    print("\n" + ("everything adds up" if not wrong else "\n".join(f"WRONG: {w}" for w in wrong)), flush=True)
+    print("\n".join(summary.verdict(wrong)), flush=True)
     if stay:
         print("\n".join(demo.further()))
         print("\nRunning; Ctrl-C stops.", flush=True)

@@ -60,4 +60,5 @@ def _wrong(
     name: str, about: str, at: datetime, *segments: str, type: str = "ADT^A08^ADT_A01", processing: str = "P"
 ) -> Sent:
     head = msh("HIS", type, f"ODD-{name}", at, processing=processing)
-    return Sent("adt", at, message(head, *segments), f"ODD-{name}", about, state="QUARANTINED", to=())
+    body, line = message(head, *segments), PATIENTS[2].number % 2
+    return Sent("adt", at, body, f"ODD-{name}", about, line, state="QUARANTINED", to=())

@@ -6,9 +6,7 @@ import re
 import urllib.request
 
 _SAMPLE = re.compile(r'chartwire_(\w+)_depth\{\w+="(\w+)"\} (\S+)')
-_ASK = urllib.request.build_opener(
-    urllib.request.ProxyHandler({})
-)  # this machine: never through a proxy
+_ASK = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # this machine: never through a proxy
 
 
 def waiting(http: str, *, ended: bool = False) -> dict[str, float]:

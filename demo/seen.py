@@ -83,22 +83,22 @@ def _states(story: Sequence[Sent], messages: Iterable[Mapping[str, Any]]) -> Ite
 
 
 def _deliveries(destination: str, story: Sequence[Sent], arrivals: Sequence[Arrived]) -> Iterator[str]:
-    """Every expected one once, nothing else, and one patient's in the order in which they were sent."""
-    expected = [s for s in story if destination in s.to]
-    about = {told_of(s): s.about for s in expected}
+    """Every expected one once, nothing else, and of one patient in the order in which each feed sent them."""
+    expected = {told_of(s): s for s in story if destination in s.to}
     counted = Counter(a.told for a in arrivals)
-    for told, name in about.items():
+    for told, sent in expected.items():
         if counted[told] != 1:
-            yield f"{destination}: {name}: expected once, arrived {counted[told]} times"
-    for told in counted.keys() - about.keys():
+            yield f"{destination}: {sent.about}: expected once, arrived {counted[told]} times"
+    for told in counted.keys() - expected.keys():
         yield f"{destination}: something that it should not hear of arrived (MSH-7 {told})"
-    order = {told: n for n, told in enumerate(about)}
-    last: dict[str, Arrived] = {}
-    for arrived in (a for a in arrivals if a.told in order):
-        before = last.get(arrived.patient)
-        if before and order[before.told] > order[arrived.told]:
-            yield f"{destination}: {about[arrived.told]} arrived after {about[before.told]}"
-        last[arrived.patient] = arrived
+    places = {told: n for n, told in enumerate(expected)}
+    last: dict[tuple[str, str], str] = {}
+    for arrived in (a for a in arrivals if a.told in expected):
+        sent = expected[arrived.told]
+        before = last.setdefault((sent.feed, arrived.patient), arrived.told)
+        if places[before] > places[arrived.told]:
+            yield f"{destination}: {sent.about} arrived after {expected[before].about}"
+        last[sent.feed, arrived.patient] = arrived.told
 
 
 def told_of(sent: Sent) -> str:

@@ -14,6 +14,7 @@ from demo.sent import Sent
 
 Cell = tuple[str | int, int]
 """What stands in a column, and how wide that is."""
+SHOWN = 30
 _TIMES: tuple[Cell, ...] = (("p50 ms", 9), ("p95 ms", 9), ("p99 ms", 9))
 
 
@@ -81,6 +82,15 @@ def _row(first: Cell, *cells: Cell) -> str:
 def _milliseconds(seconds: Sequence[float]) -> list[Cell]:
     values = [percentile(seconds, share) for share in (50, 95, 99)]
     return [("-" if v is None else f"{v * 1000:.1f}", 9) for v in values]
+
+
+def verdict(wrong: Sequence[str]) -> Iterator[str]:
+    yield ""
+    if not wrong:
+        yield "Everything adds up."
+    yield from (f"WRONG: {w}" for w in wrong[:SHOWN])
+    if len(wrong) > SHOWN:
+        yield f"... and {len(wrong) - SHOWN} more"
 
 
 def further(http: str, data: Path, token: str, mrn: str, patient: str) -> Iterator[str]:

@@ -35,6 +35,7 @@ from store.database.sqlite import Sqlite, create
 from store.reason import Reason
 
 if TYPE_CHECKING:
+    from adapters.mllp.client import Ack
     from engine.config.problem import Problem
 
 DRAIN = 10.0  # seconds that deliveries in hand get at a stop
@@ -61,7 +62,7 @@ def run(config: Path, data: Path, env: str | None) -> int:
 
 def load(config: Path, env: str | None, identity_secret: bytes) -> Configuration | list[Problem]:
     """Compile a configuration directory with every installed plugin."""
-    from engine.config import load as compile_configuration
+    from engine.config.load import load as compile_configuration
 
     discover("adapters", "transforms")
     return compile_configuration(config, env, os.environ, identity_secret)
@@ -76,6 +77,43 @@ def check(config: Path, env: str | None) -> int:
         print(f"warning: {warning}")
     print(f"ok: {len(configuration.channels)} channels, {len(configuration.partners)} destinations")
     return 0
+
+
+def test(config: Path, env: str | None) -> int:
+    """Run the tests beside the channels; print a field-level diff of each that fails."""
+    from engine.config.tests import run_tests
+
+    configuration = load(config, env, b"test")
+    return _report(configuration) if isinstance(configuration, list) else run_tests(config, configuration)
+
+
+def describe(kind: str, as_json: bool) -> int:
+    """Print every installed source, destination, transform or format with its settings."""
+    from engine.config.describe import show
+
+    discover("adapters", "transforms")
+    print(show(kind, as_json=as_json))
+    return 0
+
+
+def send(files: Sequence[Path], to: str, count: int, connections: int) -> int:
+    """Send files over MLLP and print what came back. Exit status 0 if every message was accepted."""
+    from adapters.mllp.client import send as deliver
+
+    def show(ack: Ack) -> None:
+        if count == 1:
+            print(f"{ack.control or '-'}  {ack.code or ack.problem}  {ack.seconds * 1e3:.1f} ms")
+
+    try:
+        report = uvloop.run(deliver(files, to, count=count, connections=connections, on_ack=show))
+    except (OSError, ValueError) as e:
+        print(e, file=sys.stderr)
+        return 1
+    for what, number in (*report.codes.items(), *report.problems.items()):
+        print(f"{number:>7}  {what}")
+    p50, p95, p99 = (report.percentile(share) * 1e3 for share in (0.5, 0.95, 0.99))
+    print(f"{report.sent} sent, {report.rate:.0f}/s, p50 {p50:.1f} ms, p95 {p95:.1f} ms, p99 {p99:.1f} ms")
+    return 0 if report.positive else 1
 
 
 def _report(problems: Sequence[Problem]) -> int:

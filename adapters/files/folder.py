@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -75,13 +76,18 @@ class Folder:
             reason.unlink(missing_ok=True)
 
 
+def settled(
+    sights: Iterable[Sight], since: Mapping[Sight, float], now: float, settle: float
+) -> tuple[list[Sight], dict[Sight, float]]:
+    """Those that have been the same for `settle` seconds, and since when each has been what it is."""
+    found = {sight: since.get(sight, now) for sight in sights}
+    return [sight for sight, first in found.items() if now - first >= settle], found
+
+
 def _sight(entry: os.DirEntry[str]) -> Sight | None:
     try:
-        return (
-            _of(entry.name, entry.stat(follow_symlinks=False))
-            if entry.is_file(follow_symlinks=False)
-            else None
-        )
+        regular = entry.is_file(follow_symlinks=False)
+        return _of(entry.name, entry.stat(follow_symlinks=False)) if regular else None
     except FileNotFoundError:
         return None
 

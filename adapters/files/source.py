@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Annotated, NamedTuple
 
 import structlog
 
-from adapters.files.folder import Content, Folder, Sight
+from adapters.files.folder import Content, Folder, Sight, settled
 from adapters.files.trouble import trouble
 from engine.message import Accepted, Duplicate, Receipt, Received, Refused, Unavailable, Uncertain
 from engine.plugin import Intake, Ready, source
@@ -94,7 +95,7 @@ class _Watch:
         self._folder = Folder(settings.directory, settings.pattern)
         self._intake = intake
         self._ready: Ready | None = ready
-        self._seen: dict[Sight, float] = {}
+        self._since: dict[Sight, float] = {}
         self._hands: dict[Sight, asyncio.Task[None]] = {}
         self._answered: dict[Sight, _Verdict] = {}
         self._again = False  # a file has to be tried again: nothing more is taken before the next look
@@ -120,23 +121,20 @@ class _Watch:
         except OSError as error:
             self._say(None, error)
             return
-        self._remember(sights, asyncio.get_running_loop().time())
-        for sight in sights:
-            if sight not in self._hands and self._settled(sight):
-                await self._take(sight, group)
-
-    def _remember(self, sights: list[Sight], now: float) -> None:
         if self._ready:
             self._ready(self._settings.address())
             self._ready = None
-        self._again = False
-        self._looked = now
-        self._seen = {s: self._seen.get(s, now) for s in sights}
-        self._answered = {s: v for s, v in self._answered.items() if s in self._seen}
-        self._troubles = {s: code for s, code in self._troubles.items() if s in self._seen}
+        now = asyncio.get_running_loop().time()
+        settling, self._since = settled(sights, self._since, now, self._settings.settle)
+        self._forget(self._since)
+        for sight in settling:
+            if sight not in self._hands:
+                await self._take(sight, group)
 
-    def _settled(self, sight: Sight) -> bool:
-        return self._looked - self._seen[sight] >= self._settings.settle
+    def _forget(self, present: Collection[Sight]) -> None:
+        self._again = False
+        self._answered = {s: v for s, v in self._answered.items() if s in present}
+        self._troubles = {s: code for s, code in self._troubles.items() if s in present}
 
     async def _take(self, sight: Sight, group: asyncio.TaskGroup) -> None:
         await self._room(sight.size)

@@ -9,6 +9,7 @@ from formats.reason import Reason
 _KNOWN = {
     errno.ENOSPC: ("disk-full", "no space is left there; free some"),
     errno.EDQUOT: ("disk-full", "the quota there is used up; free some"),
+    errno.EFBIG: ("disk-full", "no file of that size is allowed there"),
     errno.EACCES: ("not-permitted", "permission denied; let the engine's user read and write there"),
     errno.EPERM: ("not-permitted", "permission denied; let the engine's user read and write there"),
     errno.EROFS: ("not-permitted", "the disk is read-only"),

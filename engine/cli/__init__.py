@@ -17,7 +17,7 @@ environment:
   CHARTWIRE_HTTP       HOST:PORT of the HTTP API (default: 127.0.0.1:8080)
   CHARTWIRE_LOG_LEVEL  debug, info (default), warning or error
 """
-Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

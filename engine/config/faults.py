@@ -32,7 +32,7 @@ def _fault(e: ErrorDetails, setting: Setting, data: Any) -> list[Fault]:
     if isinstance(wrong, Wrong):
         return [f.below(*at) for f in wrong.faults]
     said = _plain(e["msg"]) if wrong is None else str(wrong)
-    if e["type"] == "literal_error":
+    if e["type"] in ("literal_error", "enum"):
         expected = e["ctx"]["expected"].replace("'", "")
         choice = nearest(str(e["input"]), expected.replace(" or ", ", ").split(", "))
         key = e["loc"][-1:] == ("[key]",)

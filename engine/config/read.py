@@ -1,5 +1,5 @@
-"""Settings are read by the signature of what they are for, each by its annotation, so that one wrong setting hides
-no other.
+"""Settings are read by the signature of what they are for, each by its annotation: one wrong setting hides no
+other.
 """
 
 from __future__ import annotations

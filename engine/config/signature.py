@@ -1,4 +1,4 @@
-"""The signature is the schema: what may be set of a plugin, read from its dataclass fields or its keyword-only
+"""The signature is the schema: what may be set of a plugin, read from its dataclass fields or keyword-only
 parameters. The lint, `chartwire list` and the editor's schema all start here.
 """
 

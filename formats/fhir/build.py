@@ -88,7 +88,7 @@ def types(e: Json, structure: Json, parents: set[str]) -> list[str]:
     if e["path"] in parents:
         return [e["path"]]
     if e["path"] == f"{structure['type']}.id" and structure["kind"] == "resource":
-        return ["id"]
+        return ["ResourceId"]
     return [type_code(t, e["path"]) for t in e["type"]]
 
 
@@ -120,7 +120,8 @@ def expand(value_set: Json, known: dict[str, Json]) -> Codes | None:
 
 def all_codes(concepts: list[Json]) -> Iterator[str]:
     for concept in concepts:
-        yield concept["code"]
+        if not any(p["code"] == "notSelectable" and p["valueBoolean"] for p in concept.get("property", ())):
+            yield concept["code"]
         yield from all_codes(concept.get("concept", []))
 
 

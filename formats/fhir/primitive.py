@@ -50,6 +50,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "instant": text(rf"{DAY}T{TIME}{ZONE}"),
     "integer": whole(-(2**31)),
     "markdown": text(TEXT),
+    "ResourceId": text(ID),
     "oid": text(r"urn:oid:[0-2](\.(0|[1-9][0-9]*))+"),
     "positiveInt": whole(1),
     "string": text(TEXT),

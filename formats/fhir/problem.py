@@ -69,7 +69,7 @@ def _text(keyword: str, value: Any, path: list[str | int]) -> str:
 
 
 def _unknown(place: str, name: str, allowed: list[str]) -> Problem:
-    if name in _names():
+    if name.removeprefix("_") in _names():
         return Problem(f"{place}.{name}", "R4 has no such element here")
     close = get_close_matches(name, allowed, 1)
     hint = f"; did you mean {close[0]}?" if close else ""

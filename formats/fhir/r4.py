@@ -57,5 +57,6 @@ def _base(type: str) -> str:
 
 
 def is_primitive(type: str) -> bool:
-    """Primitive types start with a small letter; only they have a `_name` beside `name` (clause 2.6.2.3)."""
-    return type[0].islower()
+    """Whether a `_name` may stand beside `name` (clause 2.6.2.3). Primitive types start with a small letter;
+    ids of resources and elements (`ResourceId`, `ElementId` here) and xhtml take no extensions."""
+    return type[0].islower() and type != "xhtml"

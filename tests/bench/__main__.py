@@ -40,8 +40,8 @@ AUTHORITIES = (
 )
 ROUTES = """
 destinations:
-  one: {{mllp: {{port: {0}}}, connections: 16}}
-  two: {{mllp: {{port: {1}}}, connections: 16}}
+  one: {{mllp: {{host: 127.0.0.1, port: {0}}}, connections: 16}}
+  two: {{mllp: {{host: 127.0.0.1, port: {1}}}, connections: 16}}
 routes:
   - {{from: feed, to: [one, two]}}
 """

@@ -9,7 +9,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from formats import fhir
@@ -119,6 +119,7 @@ FAULTS: list[tuple[str, str, Any, str]] = [  # type, path to change, what it bec
     ("Patient", "name.0.firstName", "Eve", "Patient.name[0]"),
     ("Patient", "_name", [{"id": "x"}], "Patient"),
     ("Observation", "referenceRange.0.low.comparator", "<", "Observation.referenceRange[0].low.comparator"),
+    ("Patient", "_id", {"id": "x"}, "Patient._id"),
     ("Patient", "name", {"family": "E"}, "Patient.name"),
     ("Patient", "gender", ["female"], "Patient.gender"),
     ("Patient", "managingOrganization", "Organization/1", "Patient.managingOrganization"),
@@ -303,6 +304,10 @@ def test_every_resource_type_of_r4_is_known() -> None:
     assert all(fhir.problems(type, {"nonesuch": 1}, partial=True) for type in r4().resources)
 
 
+@example(2000, 2, 29)
+@example(1900, 2, 29)
+@example(2024, 2, 29)
+@example(2026, 2, 29)
 @given(st.integers(1, 9999), st.integers(0, 13), st.integers(0, 32))
 def test_a_date_is_valid_if_there_is_such_a_day(year: int, month: int, day: int) -> None:
     try:

@@ -1,7 +1,7 @@
 """Data types -> closures over bytes, compiled once. Nothing here knows a segment, an element or a code.
 
-A *read* takes the bytes of one value and the reader, and answers a FHIR value, or None for nothing. Its `level`
-says how deep the value stands: 0 a repetition of a field, 1 a component, 2 a subcomponent.
+A *read* takes the bytes of one value and the reader, and answers a FHIR value, or None for nothing. Its
+`level` says how deep the value stands: 0 a repetition of a field, 1 a component, 2 a subcomponent.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def _assigner(level: int) -> Read:
 
     def read(raw: bytes, reader: Reader) -> str | None:
         parts = [reader.text(part) for part in raw.split(reader.delimiters[level])]
-        namespace, universal, kind = (parts + ["", ""])[:3]
+        namespace, universal, kind = [*parts, "", ""][:3]
         return reader.authority(namespace, universal, kind)
 
     return read

@@ -1,4 +1,4 @@
-"""Coded elements (CWE, CE, CNE, IS, ID): the mapped code first, the original beside it, nothing thrown away."""
+"""Coded elements (CWE, CE, CNE, IS, ID): the mapped code first, the original beside it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,15 @@ from transforms.hl7v2_to_fhir.values import tidy
 
 Read = Callable[[bytes, Reader], Any]
 
-_ALTERNATES = ((3, 4, 5, 7), (9, 10, 11, 12))  # code, text, system, version of the 2nd and 3rd triplet, from 0
+_ALTERNATES = (
+    (3, 4, 5, 7),
+    (9, 10, 11, 12),
+)  # code, text, system, version; from 0
 
 
 @lru_cache(maxsize=4096)
 def system(name: str) -> str | None:
-    """The uri of a coding system by its name in table 0396, its OID, or its own uri; else a urn of its name."""
+    """The uri of a coding system by its name in table 0396, its OID or its uri; else a urn of its name."""
     if not name:
         return None
     if is_oid(name):
@@ -52,14 +55,18 @@ def concept(codes: Table | None = None, level: int = 0) -> Read:
     mapped = {code: row.coding() for code, row in codes.rows.items() if row.system} if codes else {}
 
     def read(raw: bytes, reader: Reader) -> dict[str, Any] | None:
+        found = known.get(raw)
+        if found is not None:
+            return found
         delimiter = reader.delimiters[level]
         if delimiter not in raw:
             code = tidy(reader.text(raw))
-            if not code:
-                return None
-            return {"coding": _codings(code, coding(code, "", bound))}
+            return _bare(code) if code else None
         parts = ["" if leaf in _NOTHING else reader.text(leaf) for leaf in raw.split(delimiter)]
         return _concept(parts)
+
+    def _bare(code: str) -> dict[str, Any]:
+        return {"coding": _codings(code, coding(code, "", bound))}
 
     def _codings(code: str, original: dict[str, str]) -> list[dict[str, str]]:
         first = mapped.get(code) or (mapped.get(code.upper()) if mapped else None)
@@ -87,6 +94,7 @@ def concept(codes: Table | None = None, level: int = 0) -> Read:
             made["text"] = display
         return made or None
 
+    known = {code.encode(): _bare(code) for code in mapped}  # most codes stand alone and are in the table
     return read
 
 
@@ -98,16 +106,17 @@ def _alternates(parts: list[str]) -> list[dict[str, str]]:
     found = []
     for code, display, name, version in _ALTERNATES:
         if padded[code] or padded[display]:
-            found.append(
-                coding(tidy(padded[code]), padded[display], system(padded[name]), padded[version])
-            )
+            found.append(coding(tidy(padded[code]), padded[display], system(padded[name]), padded[version]))
     return found
 
 
 def code_only(codes: Table | None) -> Read:
     """CWE -> code (guide: CWE[code]): the mapped code; a code without a row says nothing."""
+    known = {code.encode(): row.code for code, row in codes.rows.items()} if codes else {}
 
     def read(raw: bytes, reader: Reader) -> str | None:
+        if raw in known:
+            return known[raw]
         text = reader.text(reader.first(raw))
         if codes is None:
             return tidy(text) or None

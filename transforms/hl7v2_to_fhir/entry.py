@@ -21,7 +21,7 @@ def hl7v2_to_fhir(
     message: hl7v2.Message,
     feed: Feed,
     *,
-    new_patients: Annotated[bool, "may a result bring a patient into the chart whom no admission named?"] = False,
+    new_patients: Annotated[bool, "may a result bring an unknown patient into the chart?"] = False,
 ) -> Sequence[Fact | Link] | Stop | None:
     """What an ADT or ORU message says, as facts and links; None: no map says what its type means.
 
@@ -37,14 +37,14 @@ def hl7v2_to_fhir(
         return Stop(State.QUARANTINED, Reason("undecodable", text, message.undecodable() or ""))
 
 
-def _said(found: Plan, message: hl7v2.Message, feed: Feed, new_patients: bool) -> Sequence[Fact | Link] | Stop:
+def _said(found: Plan, message: hl7v2.Message, feed: Feed, new: bool) -> Sequence[Fact | Link] | Stop:
     match found.event.does:
         case "visit":
             return visit(found, message, feed)
         case "merge":
             return merge(found, message, feed)
         case _:
-            return results(found, message, feed, new_patients=new_patients)
+            return results(found, message, feed, new_patients=new)
 
 
 def _kind(message: hl7v2.Message) -> str:

@@ -35,7 +35,7 @@ def assigned(raw: bytes, reader: Reader) -> Number | None:
     names = [_text(n, reader) for n in leaves[3].split(reader.delimiters[1])] if len(leaves) > 3 else []
     if known := reader.feed.identity.authority(names[:2]):
         return known.namespace, normalised(known, value)
-    namespace, universal, kind = (names + ["", "", ""])[:3]
+    namespace, universal, kind = [*names, "", "", ""][:3]
     return reader.authority(namespace, universal, kind) or reader.feed.name, value
 
 

@@ -20,7 +20,7 @@ class MapError(ValueError):
 
 
 class Source(NamedTuple):
-    """Where a row reads: of a segment (`PID-5.1.1`: PID, (5, 1, 1)) or a data type (`XPN.1.1`: XPN, (1, 1))."""
+    """Where a row reads: `PID-5.1.1` is PID, (5, 1, 1); `XPN.1.1`, of a data type, is XPN, (1, 1)."""
 
     name: str
     numbers: tuple[int, ...]
@@ -82,7 +82,7 @@ class Row:
 @dataclass(frozen=True, slots=True)
 class Map:
     """One segment or data type. `into`: each segment makes one item of that list. `needs`: without any of
-    these elements what is made means nothing and is left out. `otherwise`: what an element is if no row made it."""
+    these elements what is made means nothing and is left out. `otherwise`: elements that no row made."""
 
     name: str
     source: str
@@ -165,7 +165,20 @@ def _map(file: str, kind: str) -> Map:
     )
 
 
-_KEYS = {"to", "from", "as", "table", "value", "shape", "defaults", "join", "if", "unless", "mode", "required"}
+_KEYS = {
+    "to",
+    "from",
+    "as",
+    "table",
+    "value",
+    "shape",
+    "defaults",
+    "join",
+    "if",
+    "unless",
+    "mode",
+    "required",
+}
 _KEYS |= {"authority", "guide"}
 
 

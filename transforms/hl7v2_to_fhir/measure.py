@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
 from formats import hl7v2
 from transforms.hl7v2_to_fhir import values
 from transforms.hl7v2_to_fhir.concept import concept as coded
-from transforms.hl7v2_to_fhir.concept import system, tidy
+from transforms.hl7v2_to_fhir.concept import system
 from transforms.hl7v2_to_fhir.maps import table
 from transforms.hl7v2_to_fhir.reader import NULL, Reader, is_uri
-from transforms.hl7v2_to_fhir.values import lines
+from transforms.hl7v2_to_fhir.values import lines, tidy
 from transforms.hl7v2_to_fhir.values import number as decimal
 
 Value = dict[str, Any]
@@ -30,27 +30,30 @@ _concept = coded()
 _ATTACHMENT = "http://hl7.org/fhir/5.0/StructureDefinition/extension-Observation.value"
 
 
-def unit(reader: Reader) -> Value:
+def unit(reader: Reader) -> Mapping[str, str]:
     """OBX-6 as the unit of a Quantity (guide: CWE[Quantity]): a code only with the system it is of."""
     raw = reader.field("OBX", 6)
-    if not raw:
-        return {}
-    parts = [reader.text(part) for part in raw.split(reader.repetition)[0].split(reader.delimiters[0])]
-    code, *rest = parts
-    made: Value = {}
-    if shown := (rest[0] if rest and rest[0] else code):
-        made["unit"] = shown
-    named = system(rest[1]) if len(rest) > 1 else None
-    if named and code:
+    found = reader.units.get(raw)
+    if found is None:
+        found = reader.units[raw] = _unit(raw, reader)
+    return found
+
+
+def _unit(raw: bytes, reader: Reader) -> dict[str, str]:
+    leaves = raw.split(reader.repetition)[0].split(reader.delimiters[0])
+    code, display, name = ([reader.text(leaf) for leaf in leaves] + ["", ""])[:3]
+    made: dict[str, str] = {}
+    if display or code:
+        made["unit"] = display or code
+    if code and (named := system(name)):
         made["system"], made["code"] = named, tidy(code)
     return made
 
 
 def quantity(value: Decimal, reader: Reader, comparator: str = "") -> Value:
-    made: Value = {"value": value}
     if comparator:
-        made["comparator"] = comparator
-    return made | unit(reader)
+        return {"value": value, "comparator": comparator, **unit(reader)}
+    return {"value": value, **unit(reader)}
 
 
 def number(raw: bytes, reader: Reader) -> Value | None:
@@ -133,7 +136,7 @@ def time(raw: bytes, reader: Reader) -> Value | None:
 
 def period(raw: bytes, reader: Reader) -> Value | None:
     """DR (HL7 v2 2.A.24): start ^ end."""
-    given = [part for part in raw.split(reader.delimiters[0])[:2]]
+    given = raw.split(reader.delimiters[0])[:2]
     ends = [_moment(part, reader) if part else "" for part in given]
     if None in ends:
         return _text(raw, reader)
@@ -143,7 +146,7 @@ def period(raw: bytes, reader: Reader) -> Value | None:
 
 
 def document(raw: bytes, reader: Reader) -> Value | None:
-    """ED (HL7 v2 2.A.27): source ^ type ^ subtype ^ encoding ^ data, as an Attachment (guide: ED[Attachment]).
+    """ED (HL7 v2 2.A.27): source ^ type ^ subtype ^ encoding ^ data, as an Attachment.
 
     R4 has no valueAttachment; R5's stands in an extension. Data in other encodings than Base64 stay text.
     """
@@ -165,8 +168,8 @@ def pointer(raw: bytes, reader: Reader) -> Value | None:
     where = reader.text(raw.split(reader.delimiters[0])[0])
     if not is_uri(where):
         return _text(raw, reader)
-    leaves = raw.split(reader.delimiters[0]) + [b"", b"", b"", b""]
-    return _attachment({"url": where}, [leaves[1], leaves[2], leaves[3]], reader)
+    leaves = [*raw.split(reader.delimiters[0]), b"", b"", b""]
+    return _attachment({"url": where}, leaves, reader)
 
 
 def _attachment(content: Value, leaves: list[bytes], reader: Reader) -> Value:

@@ -23,7 +23,7 @@ class Plan:
     values: tuple[Callable[[Elements, Reader], None], ...]
 
     def elements(self, part: str, segments: Iterable[hl7v2.Segment], reader: Reader) -> Elements:
-        """What the segments say of one resource. Where a segment makes no list, the one in the group counts."""
+        """What the segments say of one resource. Of a segment that makes no list, the group's one counts."""
         by_name, group = self.parts[part], reader.group
         out: Elements = {}
         for segment in segments:

@@ -1,4 +1,4 @@
-"""How the bytes of one message are read: its delimiters, its character set, its time zone, its authorities."""
+"""How the bytes of one message are read: delimiters, character set, time zone, authorities."""
 
 from __future__ import annotations
 
@@ -19,10 +19,21 @@ class Reader:
     """`group` are the segments that belong together just now, by name; a condition looks them up there.
 
     `delimiters[n]` splits what stands n levels below a repetition. `faults` gathers what could not be read;
-    whoever runs a segment's rules finds out where, and adds to `reasons`.
+    whoever runs a segment's rules finds out where, and adds to `reasons`. `units` are those already read.
     """
 
-    __slots__ = ("delimiters", "escape", "faults", "feed", "group", "message", "reasons", "repetition", "zone")
+    __slots__ = (
+        "delimiters",
+        "escape",
+        "faults",
+        "feed",
+        "group",
+        "message",
+        "reasons",
+        "repetition",
+        "units",
+        "zone",
+    )
 
     def __init__(self, message: hl7v2.Message, feed: Feed) -> None:
         separators = message.separators
@@ -35,11 +46,15 @@ class Reader:
         self.group: dict[str, hl7v2.Segment] = {}
         self.faults: list[str] = []
         self.reasons: list[Reason] = []
+        self.units: dict[bytes, dict[str, str]] = {}
 
     def text(self, leaf: bytes) -> str:
         """The text of a leaf without the blanks around it. Raises hl7v2.Undecodable."""
-        if leaf.isascii() and self.escape not in leaf:
-            return leaf.decode().strip()
+        if self.escape not in leaf:
+            try:
+                return str(leaf, "ascii").strip()
+            except UnicodeDecodeError:
+                pass
         return self.message.text(leaf).strip()
 
     def first(self, raw: bytes) -> bytes:
@@ -62,7 +77,10 @@ class Reader:
     def field(self, segment: str, number: int) -> bytes:
         """A field of the group's segment of that name; empty if it is absent, empty or null."""
         found = self.group.get(segment)
-        raw = found.field(number) if found is not None else b""
+        if found is None:
+            return b""
+        fields = found.fields
+        raw = fields[number] if number < len(fields) else b""
         return b"" if raw == NULL else raw
 
     def authority(self, namespace: str, universal: str, kind: str) -> str | None:

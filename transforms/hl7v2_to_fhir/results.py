@@ -153,9 +153,9 @@ def _order(order: Order, obr: hl7v2.Segment, about: About) -> Said:
 
 
 def _number(obr: hl7v2.Segment, reader: Reader) -> tuple[str, ...]:
-    """What tells the order from others: the filler's number, else the placer's, else its place in the message."""
-    for kind, field in (("filler", 3), ("placer", 2)):
-        raw = reader.field("OBR", field) or reader.field("ORC", field)
+    """What tells the order from others: the filler's number, the placer's, or its place in the message."""
+    for kind, at in (("filler", 3), ("placer", 2)):
+        raw = reader.field("OBR", at) or reader.field("ORC", at)
         if raw and (number := keys.entity(raw, reader)):
             return (kind, *number)
     return ("message", reader.feed.name, reader.message.control, str(obr.number))

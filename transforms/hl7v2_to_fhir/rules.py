@@ -1,4 +1,4 @@
-"""Segment maps -> closures over segments, compiled once: which fields are read, and where what they say goes."""
+"""Segment maps -> closures over segments, compiled once: which fields are read, and what they make."""
 
 from __future__ import annotations
 
@@ -183,7 +183,8 @@ def _put_first(to: str, read: Read, whole: bool) -> Put:
             return
         for repetition in raw.split(reader.repetition):
             if repetition and repetition != NULL and (value := read(repetition, reader)) is not None:
-                return assign(out, value)
+                assign(out, value)
+                return
 
     return put
 

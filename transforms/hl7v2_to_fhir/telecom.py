@@ -1,4 +1,4 @@
-"""XTN (HL7 v2 2.A.89) -> ContactPoint (guide: XTN[ContactPoint]): value, system and use depend on one another."""
+"""XTN (HL7 v2 2.A.89) -> ContactPoint (guide: XTN[ContactPoint]): its parts depend on one another."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _point(value: str, use: str, equipment: str, defaults: Mapping[str, Any]) ->
     known = table("TelecomUse").lookup(use)
     if known:
         return made | {"use": known.code}
-    return made if use else made | defaults
+    return made if use else {**made, **defaults}
 
 
 def _system(value: str, use: str, equipment: str) -> str:

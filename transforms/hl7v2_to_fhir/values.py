@@ -1,4 +1,4 @@
-"""What data cannot say: the simple types, read from one leaf. Each answers a FHIR value, or None for nothing."""
+"""What data cannot say: the simple types, read from one leaf; each answers a FHIR value, or None."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ _TIME = re.compile(r"([01]\d|2[0-3])([0-5]\d)(?:([0-5]\d)(\.\d{1,9})?)?", re.ASC
 
 
 def time_of_day(leaf: bytes, reader: Reader) -> str | None:
-    """TM (HL7 v2 2.A.75) as a FHIR time, which has no offset: a TM that has one, or no minutes, is not a time."""
+    """TM (HL7 v2 2.A.75) as a FHIR time; one with an offset or without minutes is none."""
     found = _TIME.fullmatch(reader.text(reader.first(leaf)))
     if not found:
         return None

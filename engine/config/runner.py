@@ -1,0 +1,182 @@
+"""`chartwire test`: channels/NAME.test.yaml against the compiled channel, without a socket or a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.channel import Channel, Configuration
+from engine.config.cases import Case, CasesFile
+from engine.config.folder import text_of
+from engine.config.load import load
+from engine.config.nodes import parse
+from engine.config.parts import Part
+from engine.config.problem import Place, Problem, error
+from engine.config.read import read
+from engine.config.variables import is_secret
+from engine.config.verdict import Happened, compared
+from engine.fault import nearest
+from engine.message import Chart, Message, Processed, State
+from engine.pipeline import process
+from engine.settings import Site
+from engine.subject import time_of
+from formats import fhir
+from store.facts import Fact
+from store.fold import Said, fold
+from store.identity import fhir_id
+from store.reason import Reason
+
+# What `ack: processed` tells the sender instead of an acknowledgement.
+REFUSED = frozenset({State.QUARANTINED, State.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One test. `differences`: a line for each element that is not what was expected."""
+
+    name: str
+    place: Place
+    differences: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not self.differences
+
+
+class Secrets(dict[str, str]):
+    """The environment of a test: a secret that is not set is any text, as nothing is sent."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (isinstance(name, str) and is_secret(name))
+
+    def __missing__(self, name: str) -> str:
+        return "not-set"
+
+
+def test(
+    directory: Path, environment: str | None, environ: Mapping[str, str], secret: bytes
+) -> list[Result] | list[Problem]:
+    """Run every test of a configuration; or the problems of the configuration or of the tests' files."""
+    configuration = load(directory, environment, Secrets(environ), secret)
+    if isinstance(configuration, list):
+        return configuration
+    cases, problems = read_cases(directory, configuration)
+    if problems:
+        return sorted(problems)
+    return [_result(directory, channel, case, place) for channel, case, place in cases]
+
+
+def read_cases(
+    directory: Path, configuration: Configuration
+) -> tuple[list[tuple[Channel, Case, Place]], list[Problem]]:
+    """Every test with its channel and its place, and what is wrong with the files."""
+    channels = {c.name: c for c in configuration.channels}
+    partners = [p.name for p in configuration.partners]
+    found: list[tuple[Channel, Case, Place]] = []
+    problems: list[Problem] = []
+    for path in sorted((directory / "channels").glob("*.test.yaml")):
+        name, channel = f"channels/{path.name}", path.name.removesuffix(".test.yaml")
+        part = _part(directory, name, problems)
+        if channel not in channels:
+            text = f'no channel "{channel}"'
+            problems.append(error(Place(name), "unknown-channel", text, nearest(channel, channels)))
+        elif part:
+            cases = part.values.get("tests", ())
+            problems.extend(_wrong(directory, part, cases, partners))
+            found += [(channels[channel], c, part.place("tests", n)) for n, c in enumerate(cases)]
+    return found, problems
+
+
+def _part(directory: Path, name: str, problems: list[Problem]) -> Part | None:
+    tree, wrong = parse(text_of(directory, name, problems) or "", name)
+    problems.extend(wrong)
+    if tree is None:
+        return None
+    values, faults = read(CasesFile, tree.plain(), Site(directory))
+    part = Part(tree, values)
+    problems.extend(part.problem(fault) for fault in faults)
+    return part
+
+
+def _wrong(directory: Path, part: Part, cases: Sequence[Case], partners: Sequence[str]) -> Iterator[Problem]:
+    """Files and destinations that are not there."""
+    for n, case in enumerate(cases):
+        files = [("given", name) for name in samples(case)]
+        files += [("expect", s.equals) for s in case.expect.sent.values() if s.equals]
+        for key, name in files:
+            if not (directory / "channels" / name).is_file():
+                place = part.place("tests", n, key)
+                yield error(place, "no-file", f'no file "channels/{name}"', "name it from channels/ on")
+        for name in case.expect.sent:
+            if name not in partners:
+                place = part.place("tests", n, "expect", "sent", name, key=True)
+                yield error(place, "unknown-destination", f'no destination "{name}"', nearest(name, partners))
+
+
+def samples(case: Case) -> tuple[str, ...]:
+    return (case.given,) if isinstance(case.given, str) else case.given
+
+
+def _result(directory: Path, channel: Channel, case: Case, place: Place) -> Result:
+    folder = directory / "channels"
+    bodies = [(folder / name).read_bytes() for name in samples(case)]
+    happened = _run(channel, bodies, case.received)
+    goldens = {s.equals: (folder / s.equals).read_bytes() for s in case.expect.sent.values() if s.equals}
+    return Result(case.name, place, tuple(compared(case.expect, happened, goldens)))
+
+
+def _run(channel: Channel, bodies: Sequence[bytes], received: int | None) -> Happened:
+    facts: dict[tuple[str, bytes], list[Said]] = {}
+    sent: dict[str, list[bytes]] = {}
+    ack, asked = "AR", Processed(0, State.REFUSED)
+    for n, raw in enumerate(bodies, start=1):
+        ack, asked = _one(channel, n, raw, received)
+        changed = [fact for fact in asked.said if isinstance(fact, Fact)]
+        for fact in changed:
+            said = Said(fact.clock.pack(n), fact.elements, fact.event, fact.cancels, fact.establishes)
+            facts.setdefault((fact.type, fact.key), []).append(said)
+        for out in asked.outgoing:
+            body = _bundle(facts, changed) if isinstance(out.body, Chart) else out.body
+            sent.setdefault(out.destination, []).append(raw if body is None else body)
+    return Happened(ack, asked.state, asked.reason, _resources(facts), sent)
+
+
+def _one(channel: Channel, number: int, raw: bytes, received: int | None) -> tuple[str, Processed]:
+    """What the sender is told and what the message asks for."""
+    body = channel.parse(raw)
+    if isinstance(body, Reason):
+        return "AR", Processed(number, State.REFUSED, body)
+    if not channel.mine(body):
+        text = "the channel's feed: does not take messages of this sender"
+        return "AR", Processed(number, State.REFUSED, Reason("unknown-feed", text, "MSH-3"))
+    if received is None:
+        time = time_of(body, channel.feed)
+        received = 0 if isinstance(time, Reason) else time.micros
+    asked = process(channel, Message(number, received, raw, body))
+    if channel.ack == "processed" and asked.state in REFUSED:
+        return "AE", Processed(number, State.REFUSED, asked.reason, asked.kind)
+    return "AA", asked
+
+
+def _resources(facts: Mapping[tuple[str, bytes], list[Said]]) -> list[dict[str, Any]]:
+    folded = ((type, key, fold(type, said)) for (type, key), said in facts.items())
+    return [{"resourceType": type, "id": fhir_id(key), **body} for type, key, body in folded if body]
+
+
+def _bundle(facts: Mapping[tuple[str, bytes], list[Said]], changed: Sequence[Fact]) -> bytes:
+    touched = {(fact.type, fact.key): facts[fact.type, fact.key] for fact in changed}
+    entries = [{"resource": resource} for resource in _resources(touched)]
+    return fhir.encode({"resourceType": "Bundle", "type": "transaction", "entry": entries})
+
+
+def report(results: Sequence[Result]) -> str:
+    """For people: each failure with its differences, then the count."""
+    lines = []
+    for result in results:
+        if not result.passed:
+            lines.append(f"{result.place.file}:{result.place.line}: {result.name}")
+            lines += [f"    {difference}" for difference in result.differences]
+    failed = sum(not r.passed for r in results)
+    return "\n".join([*lines, f"{len(results)} tests, {failed} failed"])

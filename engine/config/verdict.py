@@ -1,0 +1,76 @@
+"""What happened to the samples of a test, beside what was expected."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from engine.config.cases import Expect, Sent
+from engine.config.match import unmatched
+from engine.message import State
+from store.reason import Reason
+
+
+class Happened(NamedTuple):
+    """What became of the samples of one test: of the last message, of the chart, of the destinations."""
+
+    ack: str
+    state: State
+    reason: Reason | None
+    resources: list[dict[str, Any]]
+    sent: Mapping[str, list[bytes]]
+
+
+def compared(expect: Expect, happened: Happened, goldens: Mapping[str, bytes]) -> Iterator[str]:
+    """A line for each difference. `goldens`: the content of the files that deliveries must equal."""
+    reason = happened.reason
+    why = f" ({reason})" if reason else ""
+    if expect.ack not in (None, happened.ack):
+        yield f"ack: expected {expect.ack}, got {happened.ack}{why}"
+    if expect.state not in (None, happened.state):
+        yield f"state: expected {expect.state}, got {happened.state}{why}"
+    if expect.reason is not None and expect.reason != (reason.code if reason else ""):
+        yield f"reason: expected {expect.reason}, got {reason or 'none'}"
+    if expect.place is not None and expect.place != (reason.place if reason else ""):
+        yield f"place: expected {expect.place}, got {reason.place if reason else 'none'}"
+    if expect.stored == () and happened.resources:
+        types = ", ".join(r["resourceType"] for r in happened.resources)
+        yield f"stored: expected nothing, got {types}"
+    for line in unmatched(expect.stored or (), happened.resources):
+        yield f"stored: {line}"
+    for destination, sent in expect.sent.items():
+        for line in _sent(sent, happened.sent.get(destination, []), goldens):
+            yield f"sent to {destination}: {line}"
+
+
+def _sent(expected: Sent, bodies: Sequence[bytes], goldens: Mapping[str, bytes]) -> Iterator[str]:
+    if expected.count is not None and len(bodies) != expected.count:
+        yield f"expected {expected.count} deliveries, got {len(bodies)}"
+    elif expected.count is None and not bodies:
+        yield "expected a delivery, got none"
+    for text in expected.contains if bodies else ():
+        if not any(text.encode() in body for body in bodies):
+            yield f'expected a delivery that contains "{text}", got none'
+    if expected.equals and bodies:
+        yield from min((_lines(goldens[expected.equals], body) for body in bodies), key=len)
+
+
+def _lines(golden: bytes, body: bytes) -> list[str]:
+    """Every line (segment) that differs; how lines end does not matter."""
+    wanted, got = _split(golden), _split(body)
+    lines = []
+    for n in range(max(len(wanted), len(got))):
+        expected, actual = (side[n] if n < len(side) else "nothing" for side in (wanted, got))
+        if expected != actual:
+            lines.append(f"line {n + 1}: expected {expected}, got {actual}")
+    return lines
+
+
+def _split(body: bytes) -> list[str]:
+    return (
+        body.decode("utf-8", "backslashreplace")
+        .replace("\r\n", "\n")
+        .replace("\r", "\n")
+        .rstrip("\n")
+        .split("\n")
+    )
