@@ -41,7 +41,7 @@ class Guard:
         """MSH-11 (HL7 v2 2.14.9.11): P production, T training, D debugging."""
         if (message.get("MSH-11.1") or "") in self.processing:
             return None
-        accepted = " or ".join(sorted(self.processing))
+        accepted = " or ".join(sorted(code or "none" for code in self.processing))
         return Reason("test-message", f"the channel accepts processing id {accepted} only", "MSH-11.1")
 
     def _untimely(self, message: hl7v2.Message, received: int) -> Reason | None:

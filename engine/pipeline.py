@@ -12,6 +12,7 @@ from engine.channel import Body, Channel, Route, Step
 from engine.message import Chart, Message, Outgoing, Processed, State, Stop
 from formats import fhir
 from store.facts import Fact, Link
+from store.fold import overlay
 from store.reason import Reason
 
 
@@ -49,7 +50,7 @@ def _invalid(said: Sequence[Fact | Link]) -> Reason | None:
     """Each fact must be valid by itself, so that the fold cannot make an invalid resource of them."""
     for fact in said:
         if isinstance(fact, Fact):
-            elements = {name: value for name, value in fact.elements.items() if value is not None}
+            elements = overlay(fact.type, {}, fact.elements)  # without what is asserted to be empty
             if found := fhir.problems(fact.type, elements, partial=not fact.establishes):
                 return Reason("invalid-resource", found[0].text, found[0].path)
     return None

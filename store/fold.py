@@ -44,13 +44,18 @@ def fold(type: str, facts: Iterable[Said]) -> Body | None:
 def overlay(type: str, body: Body, elements: Mapping[str, Any]) -> Body:
     """What `body` becomes when a newer fact says `elements`. None asserts that an element is empty."""
     result = _kept(type, body) if type in WHOLE else dict(body)
-    for name, value in elements.items():
-        slot = fhir.choice(type, name)
-        if slot is not None and name not in result:
-            for other in [n for n in result if fhir.choice(type, n) == slot]:
+    for name in elements:
+        if (slot := fhir.choice(type, name)) is not None:
+            for other in [n for n in result if _of_other_type(type, n, name, slot)]:
                 del result[other]
+    for name, value in elements.items():
         _put(type, result, name, value)
     return result
+
+
+def _of_other_type(type: str, other: str, name: str, slot: str) -> bool:
+    """Is it another type of the same choice (valueString beside valueQuantity)? `_name` belongs to `name`."""
+    return other.lstrip("_") != name.lstrip("_") and fhir.choice(type, other) == slot
 
 
 def _in_force(facts: list[Said]) -> list[Said]:

@@ -35,7 +35,7 @@ class EngineProcess:
         with (self.data / "log.jsonl").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--config", str(self.config), "--data", str(self.data)],
-                stderr=log, stdout=log, cwd=ROOT,
+                stderr=log, stdout=log, cwd=ROOT, start_new_session=True,
                 env={**os.environ, "CHARTWIRE_HTTP": "127.0.0.1:0", "PYTHONPATH": str(ROOT), **self.env},
             )  # fmt: skip
         return self.ready()
@@ -56,9 +56,9 @@ class EngineProcess:
         return (self.data / "log.jsonl").read_text()[-4000:]
 
     def kill(self) -> None:
-        """kill -9, then wait for the body."""
+        """kill -9 of the engine and whatever wraps it, then wait for the body."""
         assert self.process is not None
-        self.process.kill()
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def stop(self) -> int:

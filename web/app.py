@@ -21,7 +21,6 @@ from web.outcome import outcome
 
 Interaction = Callable[[Running, Request], Awaitable[Response]]
 OPEN = frozenset({"/healthz", "/readyz", "/metrics", "/fhir/metadata"})  # they hold nothing of any patient
-LONGEST_BODY = 64 * 1024
 
 
 def build(running: Running, *, trusted: bool) -> ASGIApp:
@@ -32,7 +31,7 @@ def build(running: Running, *, trusted: bool) -> ASGIApp:
         async def endpoint(request: Request) -> Response:
             return await answer(running, request)
 
-        return Route(path, endpoint, methods=[method], max_body_size=LONGEST_BODY)
+        return Route(path, endpoint, methods=[method])
 
     app = Starlette(
         routes=[
@@ -55,12 +54,8 @@ def build(running: Running, *, trusted: bool) -> ASGIApp:
     return app if trusted else Bearer(app, running.reader, OPEN)
 
 
-CODES = {404: "not-found", 405: "not-supported", 413: "too-long"}
-TEXTS = {
-    404: "there is nothing at this address",
-    405: "this method is not supported here",
-    413: "the request is too long",
-}
+CODES = {404: "not-found", 405: "not-supported"}
+TEXTS = {404: "there is nothing at this address", 405: "this method is not supported here"}
 
 
 async def _refused(request: Request, error: Exception) -> Response:

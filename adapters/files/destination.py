@@ -35,8 +35,9 @@ class FilesDestination:
     content is never replaced.
     """
 
-    directory: Annotated[Path, "the folder; it must exist (an unmounted disk is not written under)"]
+    directory: Annotated[Path, "the folder"]
     name: Annotated[str, "file name; {control} stands for the delivery's control id"] = "{control}.hl7"
+    create: Annotated[bool, "make the folder if it is missing; not for one that a disk is mounted on"] = False
 
     def problems(self) -> list[str]:
         """What is wrong with the settings."""
@@ -46,24 +47,25 @@ class FilesDestination:
 
     async def deliver(self, delivery: Delivery) -> Outcome:
         name = self.name.replace(CONTROL, delivery.control)
-        return await asyncio.to_thread(_place, self.directory, name, delivery.body)
+        return await asyncio.to_thread(self._place, name, delivery.body)
 
     async def close(self) -> None:
         """Nothing is held open."""
 
-
-def _place(folder: Path, name: str, body: bytes) -> Outcome:
-    part = folder / f".{name}.part"
-    try:
-        there = _content(folder / name)
-        if there is None:
-            _write(part, body)
-            os.rename(part, folder / name)
-        elif there != body:
-            return Retry(Reason("name-taken", "another file of that name is in the folder; take it away"))
-    except OSError as error:
-        return Retry(trouble(error))
-    return _seal(folder)
+    def _place(self, name: str, body: bytes) -> Outcome:
+        final, part = self.directory / name, self.directory / f".{name}.part"
+        try:
+            if self.create:
+                self.directory.mkdir(parents=True, exist_ok=True)
+            there = _content(final)
+            if there is None:
+                _write(part, body)
+                os.rename(part, final)
+            elif there != body:
+                return Retry(Reason("name-taken", "another file of that name is in the folder; take it away"))
+        except OSError as error:
+            return Retry(trouble(error))
+        return _seal(self.directory)
 
 
 def _content(path: Path) -> bytes | None:

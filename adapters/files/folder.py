@@ -66,7 +66,8 @@ class Folder:
         the digest, and only the very same content under the same name is replaced."""
         to.mkdir(exist_ok=True)
         plain = Path(sight.name)
-        target = plain if not (to / plain).exists() else plain.with_stem(f"{plain.stem}.{digest[:16]}")
+        taken = (to / plain).exists() or (to / f"{plain}.reason").exists()
+        target = plain.with_stem(f"{plain.stem}.{digest[:16]}") if taken else plain
         reason = to / f"{target}.reason"
         if note:
             reason.write_text(f"{note}\n")

@@ -17,7 +17,7 @@ from adapters.http.answers import KEY, Meaning, outcome
 from adapters.http.content import FHIR, control, kind
 from engine.message import Delivery, Outcome, Retry, Unknown
 from engine.plugin import destination
-from engine.settings import Seconds, Size
+from engine.settings import Seconds, Secret, Size
 from formats.reason import Reason
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 IDLE = 10.0
 """Seconds that an unused connection is kept: less than servers do, lest one closes it under a message."""
 
+_NONE = Secret()
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token: RFC 9110, 5.6.2
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
 
@@ -48,9 +49,9 @@ class HttpDestination:
     method: Annotated[Literal["POST", "PUT"], "the HTTP method"] = "POST"
     content_type: Annotated[str, "if empty: by the body, application/fhir+json or application/hl7-v2"] = ""
     headers: Annotated[Mapping[str, str], "more request headers"] = field(default_factory=dict)
-    token: Annotated[str, "bearer token"] = ""
+    token: Annotated[Secret, "bearer token"] = _NONE
     user: Annotated[str, "user name for basic authentication"] = ""
-    password: Annotated[str, "its password"] = ""
+    password: Annotated[Secret, "its password"] = _NONE
     timeout: Annotated[Seconds, "how long one attempt may take, answer included"] = 30.0
     max_answer: Annotated[Size, "the longest answer read; a longer one is as good as none"] = 16 << 20
     answers: Annotated[
@@ -77,7 +78,7 @@ class HttpDestination:
             or not self._url.hostname,
             "url holds a user or password; set user and password": "@" in self._url.netloc,
             "url is not loopback and not https; name the risk in a sentence, accept_plaintext_risk": (
-                self._exposed() and not tls.named(self.accept_plaintext_risk)
+                self._exposed() and not tls.accepted(self.accept_plaintext_risk)
             ),
             "token excludes user and password": bool(self.token and (self.user or self.password)),
             "password needs a user": bool(self.password and not self.user),
@@ -86,20 +87,16 @@ class HttpDestination:
             "key needs a certificate": bool(self.key and not self.certificate),
         }
         found = [text for text, holds in wrong.items() if holds]
-        found += [
-            f'"{name}" cannot stand in a header' for name, value in self._given() if not _fits(name, value)
-        ]
+        unfit = [name for name, value in self._given() if not _fits(name, value)]
+        found += [f'"{name}" cannot stand in a header' for name in unfit]
         codes = [code for code in self.answers if not KEY.fullmatch(code)]
         found += [f'answers: "{code}" is neither a status (409, 5xx) nor MSA-1 (AE)' for code in codes]
         return found + tls.missing(*files)
 
     def risks(self) -> list[str]:
         """What was accepted by name; listed at every start."""
-        return (
-            [f"plaintext HTTP to {self._url.hostname}: {self.accept_plaintext_risk}"]
-            if self._exposed()
-            else []
-        )
+        accepted = f"plaintext HTTP to {self._url.hostname}: {self.accept_plaintext_risk}"
+        return [accepted] if self._exposed() else []
 
     async def deliver(self, delivery: Delivery) -> Outcome:
         """One attempt."""

@@ -9,7 +9,9 @@ from typing import Annotated
 
 from adapters.http import tls
 from engine.plugin import Intake, Ready, source
-from engine.settings import Seconds, Size
+from engine.settings import Seconds, Secret, Size
+
+_NONE = Secret()
 
 
 @source("http")
@@ -29,7 +31,7 @@ class HttpSource:
         "127.0.0.1"
     )
     path: Annotated[str, "the path that messages are posted to"] = "/"
-    token: Annotated[str, "bearer token that senders must show"] = ""
+    token: Annotated[Secret, "bearer token that senders must show"] = _NONE
     max_body: Annotated[Size, "the longest message taken; a longer one is refused"] = 16 << 20
     timeout: Annotated[Seconds, "how long a sender may take to send one message"] = 30.0
     certificate: Annotated[Path | None, "PEM file with our certificate chain: TLS"] = None
@@ -52,7 +54,7 @@ class HttpSource:
             'path begins with "/" and holds no "?"': not self.path.startswith("/") or "?" in self.path,
             f"{self.address()} is not loopback and has no TLS; set certificate and key, "
             "or accept_plaintext_risk to a sentence that names the risk": (
-                self._exposed() and not tls.named(self.accept_plaintext_risk)
+                self._exposed() and not tls.accepted(self.accept_plaintext_risk)
             ),
             "key and client_ca need a certificate": bool(self.key or self.client_ca) and not self.certificate,
         }

@@ -35,7 +35,7 @@ def loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def named(risk: str) -> bool:
+def accepted(risk: str) -> bool:
     """Is the risk accepted by name: a sentence, not a word?"""
     return len(risk.split()) >= 3
 

@@ -165,7 +165,7 @@ class Inbound(asyncio.Protocol):
         if self._transport.is_closing():
             return
         share = 2 if self._paused else 1  # once stopped, wait until half of it is answered
-        full = len(self._held) * share >= FRAMES
+        full = len(self._held) * share >= FRAMES or self._bytes * share >= BYTES
         pause = (full or self._clogged) and not self._deaf
         if pause != self._paused:
             self._paused = pause

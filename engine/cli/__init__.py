@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 SETTINGS = """\
 environment:
@@ -17,7 +18,8 @@ environment:
   CHARTWIRE_HTTP       HOST:PORT of the HTTP API (default: 127.0.0.1:8080)
   CHARTWIRE_LOG_LEVEL  debug, info (default), warning or error
 """
-Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -111,7 +111,7 @@ class RoutesFile:
     """routes.yaml."""
 
     destinations: Annotated[
-        Mapping[str, Annotated[Partner, Written(partner, {"$ref": "#/$defs/destination"}, "destination")]],
+        Mapping[str, Annotated[Partner, Written(partner, {"x-def": "destination"}, "destination")]],
         "where, how, how often",
     ] = field(default_factory=dict)
     routes: Annotated[tuple[RouteEntry, ...], "who is told what"] = ()

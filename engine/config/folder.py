@@ -12,8 +12,10 @@ from pathlib import Path
 
 from engine.config.nodes import Node, parse
 from engine.config.problem import Place, Problem, error
+from engine.config.read import adapters
 from engine.config.variables import Variables, expand
 from engine.fault import nearest
+from engine.plugin import REGISTRY
 from engine.settings import Row, Table
 
 
@@ -162,6 +164,7 @@ def load_plugins(directory: Path) -> list[Problem]:
 
 
 def _import(path: Path) -> None:
+    """Run the file and read the signatures of what it registers: wrong annotations show here."""
     name = f"site_plugins.{path.stem}"
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -169,6 +172,8 @@ def _import(path: Path) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
+    for thing in [t for t in REGISTRY.values() if t.__module__ == name]:
+        adapters(thing)
 
 
 def _broken(name: str, path: Path, bad: Exception) -> Problem:

@@ -99,6 +99,6 @@ def format_parsers() -> dict[str, Callable[..., Any]]:
     return {name: module.parse for name, module in modules.items() if hasattr(module, "Message")}
 
 
-SourceSetting = Annotated[Any, Written(_source, {"$ref": "#/$defs/source"}, "source")]
-StepSetting = Annotated[Picked, Written(_step, {"$ref": "#/$defs/transform"}, "transform")]
-FormatSetting = Annotated[Picked, Written(_format, {"$ref": "#/$defs/format"}, "format")]
+SourceSetting = Annotated[Any, Written(_source, {"x-def": "source"}, "source")]
+StepSetting = Annotated[Picked, Written(_step, {"x-def": "transform"}, "transform")]
+FormatSetting = Annotated[Picked, Written(_format, {"x-def": "format"}, "format")]

@@ -100,7 +100,9 @@ def nested(annotation: Any) -> Any:
     if isinstance(written := getattr(annotation, "written", None), Written):
         return Annotated[Any, written]
     if isinstance(annotation, type) and is_dataclass(annotation):
-        return Annotated[Any, Written(_dataclass(annotation), {"type": "object"}, annotation.__name__)]
+        return Annotated[
+            Any, Written(_dataclass(annotation), {"x-def": annotation.__name__}, annotation.__name__)
+        ]
     origin = get_origin(annotation)
     if origin is Annotated:
         kind, *rest = get_args(annotation)

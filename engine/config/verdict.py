@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -67,10 +68,4 @@ def _lines(golden: bytes, body: bytes) -> list[str]:
 
 
 def _split(body: bytes) -> list[str]:
-    return (
-        body.decode("utf-8", "backslashreplace")
-        .replace("\r\n", "\n")
-        .replace("\r", "\n")
-        .rstrip("\n")
-        .split("\n")
-    )
+    return re.split(r"\r\n|\r|\n", body.decode("utf-8", "backslashreplace").rstrip("\r\n"))

@@ -93,7 +93,7 @@ def messages(connection: Connection, wanted: Filter, before: int | None, limit: 
     if before is None:
         before = connection.all(SQL.newest)[0][0] + 1
     low = 0 if _indexed(wanted) else max(0, before - SPAN)
-    rows = connection.all(*_query(wanted, before, low, limit))
+    rows = connection.all(*query(wanted, before, low, limit))
     entries = [Entry(*row) for row in rows]
     if len(entries) == limit:
         return Page(entries, entries[-1].id)
@@ -111,7 +111,8 @@ def _goes_on(connection: Connection, wanted: Filter, low: int) -> bool:
     return wanted.since is None or oldest is None or oldest[0] >= wanted.since
 
 
-def _query(wanted: Filter, before: int, low: int, limit: int) -> Clause:
+def query(wanted: Filter, before: int, low: int, limit: int) -> Clause:
+    """The newest of the messages with ids from `low` up to before `before`; `low` 0: from the first on."""
     conditions = [Clause(FILTER.messages, (before,)), *_conditions(wanted)]
     if low:
         conditions.append(Clause(FILTER.not_before, (low,)))
@@ -128,12 +129,15 @@ def _conditions(wanted: Filter) -> Iterator[Clause]:
     if wanted.patient is not None:
         places = ", ".join(f"${n}" for n in range(1, len(wanted.patient) + 1))
         yield Clause(f"m.patient IN ({places})", wanted.patient)
-    if wanted.state in TROUBLED:
-        yield Clause(FILTER.troubled, (wanted.state,))
-    elif wanted.state is State.RECEIVED:
-        yield Clause(FILTER.waiting)
-    elif wanted.state is not None:
-        yield Clause(FILTER.state, (wanted.state,))
+    if wanted.state is not None:
+        yield _state(wanted.state, few=wanted.key is not None or wanted.patient is not None)
+
+
+def _state(state: State, few: bool) -> Clause:
+    """`few`: a better index leads to the messages."""
+    if few or state not in {*TROUBLED, State.RECEIVED}:
+        return Clause(FILTER.state, (state,))
+    return Clause(FILTER.waiting) if state is State.RECEIVED else Clause(FILTER.troubled, (state,))
 
 
 def message(connection: Connection, id: int) -> Entry | None:

@@ -1,4 +1,4 @@
-"""JSON text <-> plain dicts, decimals as they were written: precision counts (FHIR R4, clause 2.24.0.1)."""
+"""JSON text <-> plain dicts, decimals as they were written: precision counts (FHIR R4, Data Types)."""
 
 from __future__ import annotations
 

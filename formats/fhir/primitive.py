@@ -1,4 +1,4 @@
-"""JSON schemas of the primitive data types (FHIR R4, clause 2.24.0.1).
+"""JSON schemas of the primitive data types (FHIR R4, Data Types, Primitive Types).
 
 The regular expressions are HL7's, anchored, with whitespace as the ASCII that they mean (names in Japanese
 hold U+3000), and stricter where they let through what the text forbids or what databases cannot hold: days

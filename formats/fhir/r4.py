@@ -52,11 +52,11 @@ def properties(name: str, element: Element) -> list[tuple[str, str]]:
 
 
 def _base(type: str) -> str:
-    """The data type that a profiled one is named after in JSON (clause 2.1.0.1: `doseQuantity`)."""
+    """The data type that a profiled one is named after in JSON: `doseQuantity`."""
     return "Quantity" if type == "SimpleQuantity" else type
 
 
 def is_primitive(type: str) -> bool:
-    """Whether a `_name` may stand beside `name` (clause 2.6.2.3). Primitive types start with a small letter;
-    ids of resources and elements (`ResourceId`, `ElementId` here) and xhtml take no extensions."""
+    """Whether a `_name` may stand beside `name` (R4, JSON, Primitive Elements). Primitive types start with a
+    small letter; ids of resources and elements (`ResourceId`, `ElementId`) and xhtml take no extensions."""
     return type[0].islower() and type != "xhtml"

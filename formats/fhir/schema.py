@@ -66,7 +66,7 @@ def _define(name: str) -> Json:
 
 
 def _target(types: list[str]) -> Json:
-    """`Type/id`, a URL, `#id` of a contained resource (clause 2.3.0.1), or `Type?query` in a transaction."""
+    """`Type/id`, a URL, `#id` of a contained resource (R4, References), or `Type?query` in a transaction."""
     local = rf"({'|'.join(types)})(/{primitive.ID}(/_history/{primitive.ID})?|\?{primitive.SOLID})"
     return primitive.text(rf"(#({primitive.ID})?|[A-Za-z][A-Za-z0-9+.-]*:{primitive.SOLID}|{local})")
 
@@ -79,7 +79,7 @@ def _codes(values: str) -> Json:
 
 def _coded(values: str) -> Json:
     """A concept with a required binding has a coding of the value set, unless all it has is an extension;
-    text alone will not do (clause 4.1.5.1)."""
+    text alone will not do (R4, Terminologies, Binding Strengths)."""
     both = {"required": ["system", "code"]}
     good = [
         {**both, "properties": {"system": {"enum": [system]}, "code": {"enum": codes}}}
@@ -146,13 +146,13 @@ def _names(slot: Slot) -> list[list[str]]:
 
 
 def _required(name: str, slot: Slot) -> Json:
-    """A required primitive may be there as its extensions alone (clause 2.6.2.3)."""
+    """A required primitive may be there as its extensions alone (R4, JSON, Primitive Elements)."""
     there = [{"required": [n]} for names in _names(slot) for n in names]
     return {"title": "required element is missing", "element": name, "anyOf": there}
 
 
 def _one_of(name: str, slot: Slot) -> Json:
-    """A choice takes one of its types (clause 2.24.0.4.1): each forbids those after it."""
+    """A choice takes one of its types (R4, Formats, Choice of Data Types): each forbids those after it."""
     groups = _names(slot)
     made: Json = {}
     for i, group in enumerate(groups):
@@ -175,7 +175,7 @@ def _one_of_many(name: str, slot: Slot, table: Table) -> Json:
 
 
 def _aligned(name: str) -> Json:
-    """Two arrays of one length, never null in both (clause 2.6.2.3)."""
+    """Two arrays of one length, never null in both (R4, JSON, Primitive Elements)."""
     rule = {"title": f"does not match {name} item by item", "element": "_" + name, "aligned": name}
     return {"_" + name: rule}
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +57,22 @@ async def test_the_name_can_be_set(tmp_path: Path) -> None:
     assert names(tmp_path) == ["adt-CW17.json"]
 
 
+def test_it_is_on_disk_before_it_can_be_seen(tmp_path: Path) -> None:
+    """fsync of the bytes, then the name, then fsync of the folder that holds the name."""
+    folder, trace = tmp_path / "folder", tmp_path / "trace"
+    folder.mkdir()
+    script = (
+        "import asyncio, pathlib, sys; from adapters.files.destination import *; "
+        "asyncio.run(FilesDestination(pathlib.Path(sys.argv[1])).deliver(Delivery(17, 1, 'p', 1, b'body')))"
+    )
+    strace = ("strace", "-f", "-y", "-e", "trace=fsync,fdatasync,/rename", "-o", str(trace))
+    subprocess.run(
+        [*strace, sys.executable, "-c", script, str(folder)], check=True, cwd=Path(__file__).parents[2]
+    )
+    calls = re.findall(r"(fsync|fdatasync|rename\w*)\(.*?([^/\">]*)\"?>?\) += 0", trace.read_text())
+    assert calls == [("fsync", ".CW17.hl7.part"), ("rename", "CW17.hl7"), ("fsync", "folder")]
+
+
 @pytest.mark.parametrize("body", [BODY, b"", b"x" * 1_000_000])
 async def test_another_attempt_makes_no_second_file(tmp_path: Path, body: bytes) -> None:
     partner = FilesDestination(tmp_path)
@@ -101,6 +120,12 @@ async def test_a_folder_that_is_not_there_is_a_retry_and_is_not_made(tmp_path: P
     assert not (tmp_path / "mount").exists()
     (tmp_path / "mount").write_text("not a folder")
     assert code(await partner.deliver(delivery())) == "no-folder"
+
+
+async def test_a_folder_is_made_where_that_is_wanted(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "archive"
+    assert isinstance(await FilesDestination(folder, create=True).deliver(delivery()), Delivered)
+    assert names(folder) == ["CW17.hl7"]
 
 
 async def test_a_link_in_the_place_of_the_hidden_name_is_not_followed(tmp_path: Path) -> None:

@@ -99,6 +99,15 @@ async def test_a_refused_file_goes_to_failed_with_the_reason(tmp_path: Path) -> 
         assert source.holds("failed") == {"a.hl7": BODY, "a.hl7.reason": f"{REASON}\n".encode()}
 
 
+async def test_a_reason_never_takes_the_place_of_a_refused_file(tmp_path: Path) -> None:
+    async with running(tmp_path, Refused(REASON)) as source:
+        for name, body in (("a.reason", b"one"), ("a", b"two"), ("a", b"three")):
+            source.drop(name, body)
+            await source.gone(name)
+        kept = [body for body in source.holds("failed").values() if body != f"{REASON}\n".encode()]
+        assert sorted(kept) == [b"one", b"three", b"two"]
+
+
 async def test_archive_and_failed_can_be_elsewhere(tmp_path: Path) -> None:
     folder = tmp_path / "in"
     folder.mkdir()

@@ -15,6 +15,7 @@ import pytest
 
 from adapters.http.destination import HttpDestination
 from engine.message import Delivered, Delivery, Outcome, Rejected, Retry, Unknown
+from engine.settings import Secret
 from tests.adapters.certificates import Authority
 from tests.adapters.http_peer import Said, Server, said, server
 
@@ -236,6 +237,12 @@ async def test_credentials() -> None:
     bearer, basic = (request.headers["authorization"] for request in peer.got)
     assert bearer == "Bearer s3cret"
     assert basic == f"Basic {base64.b64encode(b'us:s3:cret').decode()}"
+
+
+def test_secrets_are_not_shown() -> None:
+    partner = HttpDestination(url="https://example.org/", token=Secret("t0ken\n"), password=Secret("pa55\n"))
+    assert partner.problems()
+    assert all(secret not in repr(partner) + str(partner.problems()) for secret in ("t0ken", "pa55"))
 
 
 async def test_the_connection_is_used_again() -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -17,19 +16,7 @@ from engine.message import Accepted, Duplicate, Uncertain
 from tests.adapters.certificates import Authority
 from tests.adapters.mllp_peer import DEADLINE, END, VT, Sender, adt, fields
 from tests.conformance.intake import MemoryIntake
-
-
-@asynccontextmanager
-async def listening(intake: MemoryIntake, source: MllpSource | None = None) -> AsyncIterator[str]:
-    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    task = asyncio.create_task((source or MllpSource(port=0)).run(intake, ready.set_result))
-    await asyncio.wait([ready, task], return_when="FIRST_COMPLETED", timeout=DEADLINE)
-    try:
-        yield ready.result()
-    finally:
-        task.cancel()
-        await asyncio.wait([task], timeout=DEADLINE)
-        assert task.done()
+from tests.conformance.running import running
 
 
 def told(answer: bytes) -> tuple[str, str]:
@@ -43,8 +30,8 @@ def told(answer: bytes) -> tuple[str, str]:
 
 async def test_several_frames_in_one_read_are_answered_in_order() -> None:
     intake = MemoryIntake()
-    async with listening(intake) as address:
-        sender = await Sender.connect(address)
+    async with running(MllpSource(port=0), intake) as listener:
+        sender = await Sender.connect(listener.address)
         await sender.send(*(adt(f"M{n}") for n in range(100)))
         assert [told(await sender.answer()) for _ in range(100)] == [("AA", f"M{n}") for n in range(100)]
         await sender.leave()
@@ -53,8 +40,8 @@ async def test_several_frames_in_one_read_are_answered_in_order() -> None:
 
 async def test_answers_keep_the_order_of_arrival_whatever_is_durable_first() -> None:
     intake = MemoryIntake(lambda received: None)
-    async with listening(intake) as address:
-        sender = await Sender.connect(address)
+    async with running(MllpSource(port=0), intake) as listener:
+        sender = await Sender.connect(listener.address)
         await sender.send(adt("M1"), adt("M2"), adt("M3"))
         await intake.came(3)
         first, second, third = intake.held
@@ -69,8 +56,8 @@ async def test_answers_keep_the_order_of_arrival_whatever_is_durable_first() -> 
 
 async def test_one_frame_over_many_reads() -> None:
     intake = MemoryIntake()
-    async with listening(intake) as address:
-        sender = await Sender.connect(address)
+    async with running(MllpSource(port=0), intake) as listener:
+        sender = await Sender.connect(listener.address)
         block = VT + adt("M1") + END
         for n in range(0, len(block), 7):
             await sender.write(block[n : n + 7])
@@ -82,8 +69,8 @@ async def test_one_frame_over_many_reads() -> None:
 
 async def test_noise_before_vt_gets_no_answer_is_kept_and_disturbs_nothing() -> None:
     intake = MemoryIntake()
-    async with listening(intake) as address:
-        sender = await Sender.connect(address)
+    async with running(MllpSource(port=0), intake) as listener:
+        sender = await Sender.connect(listener.address)
         await sender.write(b"GET / HTTP/1.1\r\n\r\n")
         assert told(await sender.ask(adt("M1"))) == ("AA", "M1")
         await sender.write(b"\r\n\0 ")
@@ -97,14 +84,14 @@ async def test_noise_before_vt_gets_no_answer_is_kept_and_disturbs_nothing() -> 
 async def test_a_missing_final_cr_is_tolerated_only_where_that_is_set() -> None:
     blocks = VT + adt("M1") + b"\x1c" + VT + adt("M2") + b"\x1c"
     intake = MemoryIntake()
-    async with listening(intake, MllpSource(port=0, require_final_cr=False)) as address:
-        sender = await Sender.connect(address)
+    async with running(MllpSource(port=0, require_final_cr=False), intake) as listener:
+        sender = await Sender.connect(listener.address)
         await sender.write(blocks)
         assert [told(await sender.answer()) for _ in range(2)] == [("AA", "M1"), ("AA", "M2")]
         await sender.leave()
     strict = MemoryIntake()
-    async with listening(strict) as address:
-        sender = await Sender.connect(address)
+    async with running(MllpSource(port=0), strict) as listener:
+        sender = await Sender.connect(listener.address)
         await sender.write(blocks)
         assert told(await sender.answer()) == ("AR", "M1")
         await sender.leave()
@@ -115,8 +102,8 @@ async def test_a_missing_final_cr_is_tolerated_only_where_that_is_set() -> None:
 
 async def test_empty_and_blank_frames_are_signs_of_life() -> None:
     intake = MemoryIntake()
-    async with listening(intake) as address:
-        sender = await Sender.connect(address)
+    async with running(MllpSource(port=0), intake) as listener:
+        sender = await Sender.connect(listener.address)
         await sender.send(b"", b"\r\n", adt("M1"), b"")
         assert told(await sender.answer()) == ("AA", "M1")
         assert told(await sender.ask(adt("M2"))) == ("AA", "M2")
@@ -126,8 +113,8 @@ async def test_empty_and_blank_frames_are_signs_of_life() -> None:
 
 async def test_an_overlong_frame_is_refused_and_the_connection_lives_on() -> None:
     intake = MemoryIntake()
-    async with listening(intake, MllpSource(port=0, max_frame=1000)) as address:
-        sender = await Sender.connect(address)
+    async with running(MllpSource(port=0, max_frame=1000), intake) as listener:
+        sender = await Sender.connect(listener.address)
         await sender.send(adt("LONG") + b"OBX|" + b"x" * 1_000_000)
         await sender.send(adt("M2"))
         assert told(await sender.answer()) == ("AR", "LONG")
@@ -143,8 +130,8 @@ async def test_an_overlong_frame_is_refused_and_the_connection_lives_on() -> Non
 async def test_a_large_frame_within_the_limit_arrives_whole() -> None:
     intake = MemoryIntake()
     body = adt("BIG") + b"OBX|" + bytes(range(0x20, 0x7F)) * 60_000
-    async with listening(intake) as address:
-        sender = await Sender.connect(address)
+    async with running(MllpSource(port=0), intake) as listener:
+        sender = await Sender.connect(listener.address)
         assert told(await sender.ask(body)) == ("AA", "BIG")
         await sender.leave()
     assert intake.received[0].body == body
@@ -162,8 +149,8 @@ async def test_a_large_frame_within_the_limit_arrives_whole() -> None:
 )
 async def test_what_is_no_message_gets_ar_and_is_kept(payload: bytes, code: str) -> None:
     intake = MemoryIntake()
-    async with listening(intake) as address:
-        sender = await Sender.connect(address)
+    async with running(MllpSource(port=0), intake) as listener:
+        sender = await Sender.connect(listener.address)
         assert told(await sender.ask(payload))[0] == "AR"
         assert told(await sender.ask(adt("NEXT"))) == ("AA", "NEXT")
         await sender.leave()
@@ -173,8 +160,8 @@ async def test_what_is_no_message_gets_ar_and_is_kept(payload: bytes, code: str)
 
 async def test_a_sender_that_begins_anew_never_makes_one_message_of_two() -> None:
     intake = MemoryIntake()
-    async with listening(intake) as address:
-        sender = await Sender.connect(address)
+    async with running(MllpSource(port=0), intake) as listener:
+        sender = await Sender.connect(listener.address)
         await sender.write(VT + adt("M1")[:120])
         await sender.send(adt("M2"))
         assert [told(await sender.answer()) for _ in range(2)] == [("AR", "M1"), ("AA", "M2")]
@@ -188,8 +175,8 @@ async def test_a_sender_that_begins_anew_never_makes_one_message_of_two() -> Non
 
 async def test_a_sender_that_says_no_more_still_hears_the_answers() -> None:
     intake = MemoryIntake(lambda received: None)
-    async with listening(intake) as address:
-        sender = await Sender.connect(address)
+    async with running(MllpSource(port=0), intake) as listener:
+        sender = await Sender.connect(listener.address)
         await sender.send(adt("M1"))
         await sender.write(VT + adt("CUT")[:120])
         sender.end()
@@ -204,8 +191,8 @@ async def test_a_sender_that_says_no_more_still_hears_the_answers() -> None:
 
 async def test_an_uncertain_commit_does_not_take_earlier_answers_with_it() -> None:
     intake = MemoryIntake(lambda received: None)
-    async with listening(intake) as address:
-        sender = await Sender.connect(address)
+    async with running(MllpSource(port=0), intake) as listener:
+        sender = await Sender.connect(listener.address)
         await sender.send(adt("M1"), adt("M2"), adt("M3"))
         await intake.came(3)
         for future, receipt in zip(intake.held, (Accepted(1), Uncertain(), Accepted(3)), strict=True):
@@ -219,8 +206,8 @@ async def test_an_uncertain_commit_does_not_take_earlier_answers_with_it() -> No
 async def test_a_sender_far_ahead_of_its_answers_has_to_wait(size: int) -> None:
     total = 40 * BYTES // size if size > BYTES // FRAMES else 40 * FRAMES
     intake = MemoryIntake(lambda received: Accepted(0) if received.key == "OTHER" else None)
-    async with listening(intake) as address:
-        sender, other = await Sender.connect(address), await Sender.connect(address)
+    async with running(MllpSource(port=0), intake) as listener:
+        sender, other = await Sender.connect(listener.address), await Sender.connect(listener.address)
         filler = b"OBX|" + b"x" * size
         sending = asyncio.create_task(sender.send(*(adt(f"M{n}") + filler for n in range(total))))
         await intake.came(min(FRAMES, BYTES // size))
@@ -239,9 +226,9 @@ async def test_a_sender_far_ahead_of_its_answers_has_to_wait(size: int) -> None:
 async def test_a_sender_that_does_not_read_its_answers_is_not_read_any_further() -> None:
     intake = MemoryIntake()
     control = "C" * 20_000  # goes back as MSA-2
-    async with listening(intake) as address:
-        other = await Sender.connect(address)
-        host, _, port = address.removeprefix("mllp://").rpartition(":")
+    async with running(MllpSource(port=0), intake) as listener:
+        other = await Sender.connect(listener.address)
+        host, _, port = listener.address.removeprefix("mllp://").rpartition(":")
         _, writer = await asyncio.open_connection(host, int(port), limit=1)
         writer.write((VT + adt(control) + END) * 2000)
         taken, before = 0, -1
@@ -254,19 +241,63 @@ async def test_a_sender_that_does_not_read_its_answers_is_not_read_any_further()
         await other.leave()
 
 
+async def test_at_a_stop_the_last_answers_arrive_though_the_sender_goes_on_sending() -> None:
+    intake = MemoryIntake(lambda received: None)
+    controls = [f"{n:010}" + "C" * 20_000 for n in range(1000)]  # answers too long for the sockets' buffers
+    async with running(MllpSource(port=0), intake) as listener:
+        sender = await Sender.connect(listener.address)
+        sending = asyncio.create_task(sender.send(*map(adt, controls)))
+        await intake.came(BYTES // 21_000)
+        listener.task.cancel()
+        async with asyncio.timeout(DEADLINE):
+            await sending  # what is not taken any more is still read
+        going_on = asyncio.create_task(forever(sender))
+        count = len(intake.received)
+        intake.release(Accepted(1))
+        assert [told(await sender.answer())[1] for _ in range(count)] == controls[:count]
+        assert await sender.answer() == b""
+        going_on.cancel()
+        await sender.leave()
+        await listener.ended()
+
+
+async def forever(sender: Sender) -> None:
+    while True:
+        await sender.send(adt("MORE") * 100)
+
+
+async def test_who_is_late_for_a_stop_is_not_served(authority: Authority) -> None:
+    certificate, key = authority.issue("localhost")
+    intake = MemoryIntake()
+    async with running(MllpSource(port=0, certificate=certificate, key=key), intake) as listener:
+        host, _, port = listener.address.removeprefix("mllps://").rpartition(":")
+        reader, late = await asyncio.open_connection(host, int(port))  # its handshake is still to come
+        other = await Sender.connect(listener.address, trusting(authority))
+        assert told(await other.ask(adt("M1"))) == ("AA", "M1")
+        listener.task.cancel()
+        await listener.ended()
+        with suppress(ssl.SSLError, ConnectionError):
+            await late.start_tls(trusting(authority), server_hostname="localhost")
+            sender = Sender(reader, late)
+            await sender.send(adt("LATE"))
+            assert await sender.answer() == b""
+        await other.leave()
+    assert [received.key for received in intake.received] == ["M1"]
+
+
 async def test_two_listeners_cannot_have_one_address() -> None:
-    async with listening(MemoryIntake()) as address:
+    async with running(MllpSource(port=0), MemoryIntake()) as listener:
         with pytest.raises(OSError, match="in use"):
-            await MllpSource(port=int(address.rpartition(":")[2])).run(MemoryIntake(), print)
+            await MllpSource(port=int(listener.address.rpartition(":")[2])).run(MemoryIntake(), print)
 
 
 async def test_the_original_mode_can_be_insisted_on() -> None:
-    async with listening(MemoryIntake(), MllpSource(port=0, acknowledge="original")) as address:
-        sender = await Sender.connect(address)
+    async with running(MllpSource(port=0, acknowledge="original"), MemoryIntake()) as listener:
+        sender = await Sender.connect(listener.address)
         assert told(await sender.ask(adt("M1", asks="AL|NE"))) == ("AA", "M1")
         await sender.leave()
-    async with listening(MemoryIntake()) as address:
-        sender = await Sender.connect(address)
+    async with running(MllpSource(port=0), MemoryIntake()) as listener:
+        sender = await Sender.connect(listener.address)
         assert told(await sender.ask(adt("M1", asks="AL|NE"))) == ("CA", "M1")
         await sender.send(adt("M2", asks="NE|NE"), adt("M3"))
         assert told(await sender.answer()) == ("AA", "M3")
@@ -288,13 +319,13 @@ def trusting(authority: Authority) -> ssl.SSLContext:
 async def test_tls(authority: Authority) -> None:
     certificate, key = authority.issue("localhost")
     intake = MemoryIntake()
-    async with listening(intake, MllpSource(port=0, certificate=certificate, key=key)) as address:
-        assert address.startswith("mllps://")
-        sender = await Sender.connect(address, trusting(authority))
+    async with running(MllpSource(port=0, certificate=certificate, key=key), intake) as listener:
+        assert listener.address.startswith("mllps://")
+        sender = await Sender.connect(listener.address, trusting(authority))
         await sender.send(adt("M1"), adt("M2"))
         assert [told(await sender.answer())[1] for _ in range(2)] == ["M1", "M2"]
         await sender.leave()
-        plain = await Sender.connect(address)
+        plain = await Sender.connect(listener.address)
         await plain.send(adt("M3"))
         assert not (await plain.answer()).startswith(b"MSH")
         await plain.leave()
@@ -307,10 +338,10 @@ async def test_tls_before_1_2_is_not_spoken(authority: Authority) -> None:
     old = trusting(authority)
     old.set_ciphers("ALL:@SECLEVEL=0")
     old.minimum_version = old.maximum_version = ssl.TLSVersion.TLSv1_1
-    async with listening(MemoryIntake(), MllpSource(port=0, certificate=certificate, key=key)) as address:
+    async with running(MllpSource(port=0, certificate=certificate, key=key), MemoryIntake()) as listener:
         with pytest.raises((ssl.SSLError, ConnectionError)):
-            await Sender.connect(address, old)
-        sender = await Sender.connect(address, trusting(authority))
+            await Sender.connect(listener.address, old)
+        sender = await Sender.connect(listener.address, trusting(authority))
         assert told(await sender.ask(adt("M1"))) == ("AA", "M1")
         await sender.leave()
 
@@ -319,14 +350,14 @@ async def test_only_clients_of_the_authority_are_let_in(authority: Authority, tm
     certificate, key = authority.issue("localhost")
     source = MllpSource(port=0, certificate=certificate, key=key, client_ca=authority.ca)
     intake = MemoryIntake()
-    async with listening(intake, source) as address:
+    async with running(source, intake) as listener:
         known = trusting(authority)
         known.load_cert_chain(*authority.issue("analyser"))
         stranger = trusting(authority)
         stranger.load_cert_chain(*Authority(tmp_path).issue("stranger"))
         for context in (stranger, trusting(authority)):
-            assert not await heard(address, context)
-        sender = await Sender.connect(address, known)
+            assert not await heard(listener.address, context)
+        sender = await Sender.connect(listener.address, known)
         assert told(await sender.ask(adt("M1"))) == ("AA", "M1")
         await sender.leave()
     assert [received.key for received in intake.received] == ["M1"]
@@ -400,13 +431,13 @@ async def test_no_content_in_reasons_nor_in_the_log() -> None:
     canary = "ZYXWVUTSRQ"
     intake = MemoryIntake(lambda received: Uncertain())
     with capture_logs() as logs:
-        async with listening(intake, MllpSource(port=0, max_frame=500)) as address:
+        async with running(MllpSource(port=0, max_frame=500), intake) as listener:
             for data in (
                 canary.encode() + VT + canary.encode() + END,
                 VT + adt(canary, name=canary) + END,
                 VT + adt(canary, name=canary * 60) + END + VT,
             ):
-                sender = await Sender.connect(address)
+                sender = await Sender.connect(listener.address)
                 await sender.write(data)
                 await sender.leave()
             await intake.came(1, refused=3)

@@ -53,8 +53,16 @@ class Client(Protocol):
     async def leave(self) -> None: ...
 
 
+class Sign(StrEnum):
+    """What a wire may be unable to show."""
+
+    CLOSED = "closed"  # that there will be no answer, or that nobody listens
+    BROKEN = "broken"  # that a message lacks its end
+
+
 class SourceHarness(Protocol):
     name: str
+    cannot: Mapping[Sign, str]
     garbage: bytes  # arrives whole, but is no message at all
 
     def source(self) -> Source:

@@ -7,14 +7,8 @@ from pathlib import Path
 from adapters.http.destination import HttpDestination
 from adapters.http.source import HttpSource
 from tests.adapters.http_peer import Message, Said, Sender, Server, said, server
-from tests.conformance.harness import CANARY, Behaviour, Verdict
-
-
-def adt(control: str, name: str = "EVERYMAN") -> bytes:
-    return (
-        f"MSH|^~\\&|ADT1|GHH|CW|HOSPITAL|20261122101530||ADT^A01^ADT_A01|{control}|P|2.5.1\r"
-        f"EVN|A01|20261122101530\rPID|1||MRN1^^^GHH^MR||{name}^ADAM\rPV1|1|I\r"
-    ).encode()
+from tests.adapters.mllp_peer import adt
+from tests.conformance.harness import CANARY, Behaviour, Sign, Verdict
 
 
 class HttpClient:
@@ -43,6 +37,7 @@ class HttpClient:
 
 class HttpListener:
     name = "http"
+    cannot: Mapping[Sign, str] = {}
     garbage = b"\r\n"
 
     def source(self) -> HttpSource:
@@ -115,7 +110,7 @@ class HttpReceiver:
             yield HttpPartner(peer)
 
     def payload(self, number: int) -> bytes:
-        return adt(f"THEIRS{number}", CANARY)
+        return adt(f"THEIRS{number}", name=CANARY)
 
 
 SOURCES = [HttpListener()]

@@ -8,7 +8,7 @@ from pathlib import Path
 from adapters.mllp.destination import MllpDestination
 from adapters.mllp.source import MllpSource
 from tests.adapters.mllp_peer import VT, Receiver, Said, Sender, acknowledgement, adt, fields, receiver
-from tests.conformance.harness import CANARY, Behaviour, Verdict
+from tests.conformance.harness import CANARY, Behaviour, Sign, Verdict
 
 
 class MllpClient:
@@ -38,6 +38,7 @@ class MllpClient:
 
 class MllpListener:
     name = "mllp"
+    cannot: Mapping[Sign, str] = {}
     garbage = b"<ClinicalDocument>\r</ClinicalDocument>"
 
     def source(self) -> MllpSource:

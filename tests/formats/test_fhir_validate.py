@@ -117,7 +117,7 @@ FAULTS: list[tuple[str, str, Any, str]] = [  # type, path to change, what it bec
     # elements
     ("Observation", "gender", "female", "Observation.gender"),
     ("Patient", "name.0.firstName", "Eve", "Patient.name[0]"),
-    ("Patient", "_name", [{"id": "x"}], "Patient"),
+    ("Patient", "_name", [{"id": "x"}], "Patient._name"),
     ("Observation", "referenceRange.0.low.comparator", "<", "Observation.referenceRange[0].low.comparator"),
     ("Patient", "_id", {"id": "x"}, "Patient._id"),
     ("Patient", "name", {"family": "E"}, "Patient.name"),

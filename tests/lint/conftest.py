@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,7 +17,7 @@ from engine.plugin import Feed, Intake, Ready, destination, predicate, source, t
 from engine.settings import Path as HL7Path
 from engine.settings import Seconds, Size, Table, When
 from formats import hl7v2
-from store.facts import Fact, Link
+from store.facts import Clock, Fact, Link
 from store.reason import Reason
 
 GOOD: Mapping[str, str] = {
@@ -135,6 +136,18 @@ def only(message: hl7v2.Message, *, when: When) -> hl7v2.Message | Stop:
 def facts(message: hl7v2.Message, feed: Feed) -> Sequence[Fact | Link] | Stop | None:
     """Say nothing."""
     return ()
+
+
+@transform("example.observation")
+def observation(message: hl7v2.Message, feed: Feed) -> Sequence[Fact | Link] | Stop | None:
+    """OBX into an Observation, keyed by OBX-3."""
+    if message.kind != "ORU^R01":
+        return None
+    code = {"coding": [{"system": "http://loinc.org", "code": message.get("OBX-3.1")}], "text": "K"}
+    value = {"value": Decimal(message.get("OBX-5") or "0"), "unit": "mmol/L"}
+    elements = {"status": "final", "code": code, "valueQuantity": value}
+    clock = Clock(hl7v2.timestamp(message.get("MSH-7") or "", feed.timezone).micros)  # type: ignore[union-attr]
+    return (Fact("Observation", feed.identity.key("Observation", "K"), clock, elements),)
 
 
 @transform("example.tree")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from engine.channel import Configuration
+from engine.plugin import REGISTRY
 
 LAB, ADT, ROUTES = "channels/lab.yaml", "channels/adt.yaml", "routes.yaml"
 TABLE, AUTHORITIES = "channels/tables/lab_to_loinc.csv", "authorities.yaml"
@@ -183,6 +184,21 @@ def test_a_file_that_is_not_utf8(loads: Any, tmp_path: Any) -> None:
 def test_a_broken_plugin_is_a_problem_with_its_line(loads: Any) -> None:
     problems = loads({"plugins/mine.py": "import json\nimport no_such_module\n"})
     assert [(p.file, p.line, p.code) for p in problems] == [("plugins/mine.py", 2, "bad-plugin")]
+
+
+def test_a_plugin_whose_annotations_cannot_be_read(loads: Any) -> None:
+    plugin = """
+from __future__ import annotations
+from engine.plugin import transform
+
+@transform("site.unreadable")
+def unreadable(message: object, *, size: NoSuchType) -> object:
+    return message
+"""
+    (problem,) = loads({"plugins/unreadable.py": plugin})
+    assert (problem.file, problem.code) == ("plugins/unreadable.py", "bad-plugin")
+    assert "NoSuchType" in problem.text
+    del REGISTRY["transform", "site.unreadable"]
 
 
 def test_no_such_environment(loads: Any) -> None:

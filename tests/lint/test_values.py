@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from decimal import Decimal
 from typing import Any
 
@@ -122,3 +124,11 @@ def test_a_secret_is_not_taken_from_an_environment_file(loads: Any) -> None:
     (problem,) = loads(files, environment="test", environ={})
     assert (problem.code, problem.file) == ("unset-variable", ROUTES)
     assert "not taken from a file" in problem.text
+
+
+def test_what_plugins_import_brings_no_heavy_library() -> None:
+    heavy = "{'pydantic', 'pydantic_core', 'ruamel.yaml'} & set(sys.modules)"
+    code = (
+        f"import sys, engine.channel, engine.settings, engine.subject, engine.guard; sys.exit(bool({heavy}))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

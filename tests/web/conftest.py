@@ -1,216 +1,18 @@
-"""A small hospital's chart behind a real HTTP server, on TCP with tokens and on the operator's own socket."""
-
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import socket
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-import uvicorn
 
 import web
-from engine.channel import Channel, Configuration, Partner
-from engine.journal import inbox
-from engine.message import Accepted, Outgoing, Processed, Received, State
-from engine.plugin import Feed
 from engine.running import Running
-from engine.runtime.filing import file
 from engine.runtime.metrics import Metrics
-from formats import fhir, hl7v2
-from store.database import Connection
 from store.database.commit import Committer
 from store.database.sqlite import Sqlite, create
-from store.facts import Clock, Fact, Link
-from store.identity import Authority, Identity, fhir_id
-from store.reason import Reason
-
-MRN = Authority("mrn", "urn:oid:2.999.1", frozenset({"HOSP"}), identifies=True, normalise=("strip", "upper"))
-NATIONAL = Authority("national", "urn:oid:2.999.2", identifies=True)
-VISIT = Authority("visit", "urn:oid:2.999.3")
-IDENTITY = Identity(b"s" * 32, (MRN, NATIONAL, VISIT))
-LOINC = "http://loinc.org"
-Body = dict[str, Any]
-
-
-def micros(text: str) -> int:
-    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1_000_000)
-
-
-NOW = micros("2026-03-02T12:00:00")
-
-
-def patient_key(mrn: str) -> bytes:
-    return IDENTITY.patient_key(MRN, mrn)
-
-
-def patient(mrn: str, family: str, *given: str, born: str | None = None, at: int = 1) -> Fact:
-    elements: Body = {
-        "identifier": [{"system": MRN.namespace, "value": mrn}],
-        "name": [{"family": family, "given": list(given)}],
-    }
-    if born:
-        elements["birthDate"] = born
-    return _fact("Patient", patient_key(mrn), elements, at)
-
-
-def result(mrn: str, number: str, code: str, when: str | None, value: str, at: int = 1, **more: Any) -> Fact:
-    """A laboratory result; `value` keeps its digits."""
-    elements: Body = {
-        "identifier": [{"value": number}],
-        "status": "final",
-        "code": {"coding": [{"system": LOINC, "code": code}]},
-        "subject": {"reference": f"Patient/{fhir_id(patient_key(mrn))}"},
-        "valueQuantity": {"value": Decimal(value), "unit": "mmol/L"},
-        **more,
-    }
-    if when:
-        elements["effectiveDateTime"] = when
-    key = IDENTITY.key("Observation", mrn, number)
-    return _fact("Observation", key, elements, at, patient_key(mrn))
-
-
-def visit(mrn: str, number: str, period: Mapping[str, str], at: int = 1, **more: Any) -> Fact:
-    elements = {
-        "identifier": [{"system": VISIT.namespace, "value": number}],
-        "status": "in-progress",
-        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": "IMP"},
-        "subject": {"reference": f"Patient/{fhir_id(patient_key(mrn))}"},
-        "period": dict(period),
-    }
-    key = IDENTITY.key("Encounter", mrn, number)
-    return _fact("Encounter", key, elements, at, patient_key(mrn), **more)
-
-
-def merge(prior: str, survivor: str, at: int = 1) -> Link:
-    return Link(patient_key(prior), patient_key(survivor), Clock(at), "merge", "MRG-1")
-
-
-def _fact(
-    type: str, key: bytes, elements: Body, at: int, patient: bytes | None = None, **more: Any
-) -> Fact:
-    assert not fhir.problems(type, elements), "the story itself is wrong"
-    return Fact(type, key, Clock(at), elements, patient, **more)
-
-
-class Nothing:
-    """Where a channel's messages would come from; here they are filed by hand."""
-
-    async def run(self, intake: object, ready: object) -> None: ...
-
-    async def deliver(self, delivery: object) -> None: ...
-
-    async def close(self) -> None: ...
-
-
-def channel(name: str, charset: str = "ASCII") -> Channel:
-    return Channel(
-        name, Nothing(), Feed(name, UTC, IDENTITY),  # type: ignore[arg-type]
-        parse=lambda body: hl7v2.parse(body, charset=charset), mine=lambda body: True,
-        legible=lambda body: None, guard=lambda body, received: None, order=lambda body: "",
-        kind=lambda body: body.kind, write=lambda body: body.raw, patient=lambda body: None,
-    )  # fmt: skip
-
-
-CONFIGURATION = Configuration(
-    (channel("adt"), channel("lab", "ISO-8859-1")),
-    (Partner("pager", Nothing()), Partner("archive", Nothing())),  # type: ignore[arg-type]
-    IDENTITY,
-)
-
-
-class Server(uvicorn.Server):
-    """uvicorn as a part of the test's process."""
-
-    def __init__(self, app: Any) -> None:
-        super().__init__(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
-        self.up = asyncio.Event()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.up.set()
-
-
-@contextlib.asynccontextmanager
-async def served(app: Any, listening: socket.socket) -> AsyncIterator[None]:
-    server = Server(app)
-    task = asyncio.create_task(server.serve([listening]))
-    await asyncio.wait_for(server.up.wait(), 10)
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        await asyncio.wait_for(task, 10)
-
-
-@dataclass
-class Hospital:
-    """`get` and `post` ask over TCP with a token; `ask` over TCP as it is told; `local` on the operator's socket."""
-
-    running: Running
-    url: str
-    remote: aiohttp.ClientSession
-    local: aiohttp.ClientSession
-    unready: Reason | None = None
-    token: str = ""
-
-    async def says(
-        self, *said: Fact | Link, channel: str = "adt", key: str | None = None, body: bytes = b"MSH|^~\\&|",
-        at: int = NOW, state: State = State.STORED, reason: Reason | None = None, about: str | None = None,
-        outgoing: Sequence[Outgoing] = (),
-    ) -> int:  # fmt: skip
-        """File a message that says this; its id."""
-
-        def work(connection: Connection) -> int:
-            receipt = inbox.append(connection, channel, Received(body, key, "127.0.0.1:9"), at)
-            assert isinstance(receipt, Accepted)
-            if state is not State.RECEIVED:
-                patient = patient_key(about) if about else None
-                processed = Processed(
-                    receipt.message, state, reason, "ADT^A01", patient, "", said, tuple(outgoing)
-                )
-                file(connection, IDENTITY, processed, at)
-            return receipt.message
-
-        return await self.running.committer.submit(work)
-
-    async def run(self, sql: str, *args: Any) -> None:
-        """Bring a row into a state that only a whole engine would."""
-        await self.running.committer.submit(lambda c: c.run(sql, args))
-
-    def ask(self, method: str, path: str, **more: Any) -> Any:
-        return self.remote.request(method, self.url + path, **more)
-
-    def get(self, path: str, headers: Mapping[str, str] | None = None, **more: Any) -> Any:
-        return self.ask("GET", path, headers={**self.authorization, **(headers or {})}, **more)
-
-    def post(self, path: str, headers: Mapping[str, str] | None = None, **more: Any) -> Any:
-        return self.ask("POST", path, headers={**self.authorization, **(headers or {})}, **more)
-
-    @property
-    def authorization(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.token}"}
-
-    async def new_token(self, name: str = "test") -> str:
-        async with self.local.post("http://localhost/admin/tokens", json={"name": name}) as response:
-            assert response.status == 201, await response.text()
-            return str((await response.json())["token"])
-
-
-async def json_of(response: aiohttp.ClientResponse) -> Any:
-    """A FHIR or plain JSON body with decimals as they were sent."""
-    return fhir.decode(await response.read())
+from tests.web.hospital import CONFIGURATION, IDENTITY, Hospital, served
 
 
 @pytest.fixture
@@ -219,9 +21,7 @@ async def hospital(tmp_path: Path) -> AsyncIterator[Hospital]:
     connection = create(tmp_path / "chartwire.db")
     reader = Sqlite(tmp_path / "chartwire.db", writes=False)
     committer = Committer(connection, on_death=lambda error: None)
-    running = Running(
-        CONFIGURATION, reader, committer, IDENTITY, Metrics(), lambda: site.unready
-    )
+    running = Running(CONFIGURATION, reader, committer, IDENTITY, Metrics(), lambda: site.unready)
     tcp, unix = socket.socket(), socket.socket(socket.AF_UNIX)
     tcp.bind(("127.0.0.1", 0))
     unix.bind(str(tmp_path / "engine.sock"))

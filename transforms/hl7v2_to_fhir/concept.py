@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -31,6 +31,16 @@ def system(name: str) -> str | None:
     if name.upper().startswith("HL7") and name[3:].isdigit():
         return f"{V2}{int(name[3:]):04d}"
     return name if is_uri(name) else f"urn:chartwire:codesystem:{quote(name, safe='')}"
+
+
+@cache
+def _names() -> dict[str, str]:
+    return {row.code: name for name, row in reversed([*table("CodeSystem").rows.items()])}
+
+
+def name_of(uri: str) -> str:
+    """The name in table 0396 of the coding system with that uri, else the uri."""
+    return _names().get(uri, uri)
 
 
 def coding(code: str, display: str, system: str | None, version: str = "") -> dict[str, str]:

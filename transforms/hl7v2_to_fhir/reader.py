@@ -50,12 +50,10 @@ class Reader:
 
     def text(self, leaf: bytes) -> str:
         """The text of a leaf without the blanks around it. Raises hl7v2.Undecodable."""
-        if self.escape not in leaf:
-            try:
-                return str(leaf, "ascii").strip()
-            except UnicodeDecodeError:
-                pass
-        return self.message.text(leaf).strip()
+        if self.escape in leaf or not leaf.isascii():
+            return printable(self.message.text(leaf)).strip()
+        text = leaf.decode().strip()
+        return text if text.isprintable() else printable(text)
 
     def first(self, raw: bytes) -> bytes:
         """The first subcomponent of the first component: all that a simple type has."""
@@ -87,6 +85,11 @@ class Reader:
         """The system of identifiers that the authority (HD: HD.1, HD.2, HD.3) assigns, as a uri."""
         known = self.feed.identity.authority((namespace, universal))
         return known.namespace if known else _system(namespace, universal, kind)
+
+
+def printable(text: str) -> str:
+    """FHIR strings hold no other control characters than tab and line ends (R4 2.24.0.1)."""
+    return text if text.isprintable() else "".join(c for c in text if c >= " " or c in "\t\n\r")
 
 
 @lru_cache(maxsize=4096)

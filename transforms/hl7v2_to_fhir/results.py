@@ -23,6 +23,8 @@ from transforms.hl7v2_to_fhir.visit import Said, clock_of, encounter_fact, patie
 NOTE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-DiagnosticReport.note"
 """R4's DiagnosticReport has no note; R5's stands in an extension."""
 
+_DAY = 86_400_000_000  # microseconds
+
 
 @dataclass(slots=True)
 class Result:
@@ -162,11 +164,20 @@ def _number(obr: hl7v2.Segment, reader: Reader) -> tuple[str, ...]:
 
 
 def _result_time(obr: hl7v2.Segment, about: About) -> Clock:
-    """OBR-22, when the results were reported or changed; else when the message was sent."""
-    raw = about.reader.field("OBR", 22)
-    time = about.reader.time(raw) if raw else None
-    about.reader.faults.clear()  # the map reads OBR-22 too, and says where it is wrong
-    return about.clock if time is None else about.clock._replace(time=time.micros)
+    """OBR-22, when the results were reported or changed; else when the message was sent.
+
+    Results dated after their message would stand above every correction to come.
+    """
+    reader = about.reader
+    raw = reader.field("OBR", 22)
+    time = reader.time(raw) if raw else None
+    reader.faults.clear()  # the map reads OBR-22 too, and says where it is wrong
+    if time is None:
+        return about.clock
+    if time.micros > about.clock.sent + _DAY:
+        text = "the results are dated after the message that brings them; correct it at the source and resend"
+        reader.reasons.append(Reason("future-time", text, f"{obr.place}-22"))
+    return about.clock._replace(time=time.micros)
 
 
 def _ranked(clock: Clock, elements: Elements) -> Clock:

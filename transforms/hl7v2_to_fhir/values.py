@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from transforms.hl7v2_to_fhir.maps import table
-from transforms.hl7v2_to_fhir.reader import NULL, Reader
+from transforms.hl7v2_to_fhir.reader import NULL, Reader, printable
 
 
 def text(leaf: bytes, reader: Reader) -> str | None:
@@ -17,12 +17,7 @@ def text(leaf: bytes, reader: Reader) -> str | None:
 def lines(raw: bytes, reader: Reader) -> str | None:
     """TX, FT and ST: as written, every repetition a line of its own; blanks in front belong to the layout."""
     parts = [reader.message.text(r) for r in raw.split(reader.repetition) if r != NULL]
-    return _printable("\n".join(parts)).rstrip() or None
-
-
-def _printable(text: str) -> str:
-    """FHIR strings hold no other control characters than tab and line ends (R4 2.24.0.1)."""
-    return text if text.isprintable() else "".join(c for c in text if c >= " " or c in "\t\n\r")
+    return printable("\n".join(parts)).rstrip() or None
 
 
 def code(leaf: bytes, reader: Reader) -> str | None:

@@ -10,6 +10,7 @@ from engine.running import Running
 from engine.runtime import clock
 from store.database import Connection, Down, Uncertain
 from web.bearer import SQL, digest, new_token
+from web.body import body
 from web.outcome import outcome
 
 
@@ -19,8 +20,11 @@ class Wanted(msgspec.Struct, forbid_unknown_fields=True):
 
 async def create(running: Running, request: Request) -> Response:
     """For the local operator."""
+    given = await body(request)
+    if isinstance(given, Response):
+        return given
     try:
-        name = msgspec.json.decode(await request.body(), type=Wanted).name.strip()
+        name = msgspec.json.decode(given, type=Wanted).name.strip()
     except (msgspec.DecodeError, UnicodeDecodeError):
         return outcome(400, "invalid", 'must be {"name": "who will use it"}')
     if not (0 < len(name) <= 100 and name.isprintable()):

@@ -165,7 +165,7 @@ def _patient(type: str, name: str, value: str) -> Read:
     if not (match := _ID.fullmatch(value)):
         return Reason("invalid", "must be the id of a Patient, or Patient/ and its id")
     key = key_of(match[1] or match[2]) or b""
-    return [Criterion(Clause(SQL.patient, (key, type, key, type)))]
+    return [Criterion(Clause(SQL.patient, (type, key, key)))]
 
 
 READERS: dict[str, Callable[[str, str, str], Read]] = {

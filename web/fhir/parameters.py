@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from store.reason import Reason
+from web.body import body
 from web.outcome import outcome
 
 Item = tuple[str, str]
@@ -24,9 +25,11 @@ async def items(request: Request) -> list[Item] | Response:
         return given
     if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
         return outcome(415, "not-supported", "a search by POST takes application/x-www-form-urlencoded")
+    form = await body(request)
+    if isinstance(form, Response):
+        return form
     try:
-        text = (await request.body()).decode("utf-8")
-        return given + parse_qsl(text, keep_blank_values=True, max_num_fields=200)
+        return given + parse_qsl(form.decode("utf-8"), keep_blank_values=True, max_num_fields=200)
     except ValueError:
         return outcome(400, "invalid", "the form cannot be read; send UTF-8, at most 200 fields")
 

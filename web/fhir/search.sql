@@ -14,10 +14,11 @@ SELECT id FROM resource WHERE key = $1
 
 -- name: patient
 -- the patient's own, and what was filed under the patients that were merged into this one
-SELECT c.id FROM resource p JOIN resource c ON c.patient = p.id WHERE p.key = $1 AND c.type = $2
-UNION ALL
-SELECT c.id FROM resource p JOIN survivor s ON s.survivor = p.id JOIN resource c ON c.patient = s.patient
-WHERE p.key = $3 AND c.type = $4
+SELECT id FROM resource WHERE type = $1 AND patient IN (
+  SELECT id FROM resource WHERE key = $2
+  UNION ALL
+  SELECT s.patient FROM resource p JOIN survivor s ON s.survivor = p.id WHERE p.key = $3
+)
 
 -- name: date_eq
 -- low and high of a date that is not there are both NULL; a period without an end has a low only

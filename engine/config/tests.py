@@ -10,12 +10,10 @@ from typing import Any
 from engine.channel import Channel, Configuration
 from engine.config.cases import Case, CasesFile
 from engine.config.folder import text_of
-from engine.config.load import load
 from engine.config.nodes import parse
 from engine.config.parts import Part
 from engine.config.problem import Place, Problem, error
 from engine.config.read import read
-from engine.config.variables import is_secret
 from engine.config.verdict import Happened, compared
 from engine.fault import nearest
 from engine.message import Chart, Message, Processed, State
@@ -45,23 +43,15 @@ class Result:
         return not self.differences
 
 
-class Secrets(dict[str, str]):
-    """The environment of a test: a secret that is not set is any text, as nothing is sent."""
-
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or (isinstance(name, str) and is_secret(name))
-
-    def __missing__(self, name: str) -> str:
-        return "not-set"
+def run_tests(directory: Path, configuration: Configuration) -> int:
+    """Run them all and print what failed, element by element. Exit status 0 if nothing did."""
+    results = results_of(directory, configuration)
+    print(report(results))
+    return int(not all(isinstance(r, Result) and r.passed for r in results))
 
 
-def test(
-    directory: Path, environment: str | None, environ: Mapping[str, str], secret: bytes
-) -> list[Result] | list[Problem]:
-    """Run every test of a configuration; or the problems of the configuration or of the tests' files."""
-    configuration = load(directory, environment, Secrets(environ), secret)
-    if isinstance(configuration, list):
-        return configuration
+def results_of(directory: Path, configuration: Configuration) -> list[Result] | list[Problem]:
+    """Every test of a configuration; or what is wrong with the tests' files."""
     cases, problems = read_cases(directory, configuration)
     if problems:
         return sorted(problems)
@@ -103,11 +93,12 @@ def _part(directory: Path, name: str, problems: list[Problem]) -> Part | None:
 def _wrong(directory: Path, part: Part, cases: Sequence[Case], partners: Sequence[str]) -> Iterator[Problem]:
     """Files and destinations that are not there."""
     for n, case in enumerate(cases):
-        files = [("given", name) for name in samples(case)]
-        files += [("expect", s.equals) for s in case.expect.sent.values() if s.equals]
-        for key, name in files:
+        files: list[tuple[tuple[str, ...], str]] = [(("given",), name) for name in samples(case)]
+        sent = case.expect.sent.items()
+        files += [(("expect", "sent", to, "equals"), s.equals) for to, s in sent if s.equals]
+        for way, name in files:
             if not (directory / "channels" / name).is_file():
-                place = part.place("tests", n, key)
+                place = part.place("tests", n, *way)
                 yield error(place, "no-file", f'no file "channels/{name}"', "name it from channels/ on")
         for name in case.expect.sent:
             if name not in partners:
@@ -122,12 +113,12 @@ def samples(case: Case) -> tuple[str, ...]:
 def _result(directory: Path, channel: Channel, case: Case, place: Place) -> Result:
     folder = directory / "channels"
     bodies = [(folder / name).read_bytes() for name in samples(case)]
-    happened = _run(channel, bodies, case.received)
+    happened = _sent_through(channel, bodies, case.received)
     goldens = {s.equals: (folder / s.equals).read_bytes() for s in case.expect.sent.values() if s.equals}
     return Result(case.name, place, tuple(compared(case.expect, happened, goldens)))
 
 
-def _run(channel: Channel, bodies: Sequence[bytes], received: int | None) -> Happened:
+def _sent_through(channel: Channel, bodies: Sequence[bytes], received: int | None) -> Happened:
     facts: dict[tuple[str, bytes], list[Said]] = {}
     sent: dict[str, list[bytes]] = {}
     ack, asked = "AR", Processed(0, State.REFUSED)
@@ -171,12 +162,14 @@ def _bundle(facts: Mapping[tuple[str, bytes], list[Said]], changed: Sequence[Fac
     return fhir.encode({"resourceType": "Bundle", "type": "transaction", "entry": entries})
 
 
-def report(results: Sequence[Result]) -> str:
-    """For people: each failure with its differences, then the count."""
-    lines = []
-    for result in results:
-        if not result.passed:
-            lines.append(f"{result.place.file}:{result.place.line}: {result.name}")
-            lines += [f"    {difference}" for difference in result.differences]
-    failed = sum(not r.passed for r in results)
-    return "\n".join([*lines, f"{len(results)} tests, {failed} failed"])
+def report(results: Sequence[Result | Problem]) -> str:
+    """For people: the problems of the files; or each failure with its differences, then the count."""
+    problems = [str(p) for p in results if isinstance(p, Problem)]
+    if problems:
+        return "\n".join([*problems, f"problems: {len(problems)}"])
+    lines: list[str] = []
+    failed = [r for r in results if isinstance(r, Result) and not r.passed]
+    for result in failed:
+        lines.append(f"{result.place.file}:{result.place.line}: {result.name}")
+        lines += [f"    {difference}" for difference in result.differences]
+    return "\n".join([*lines, f"tests: {len(results)}, failed: {len(failed)}"])
