@@ -15,14 +15,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from demo import chart, summary
 from demo.archive import arrivals
 from demo.chart import Server
 from demo.children import Child, Failed, Said, ask, chartwire, free_ports, python, ready
 from demo.queues import waiting
-from demo.seen import Seen, faults
+from demo.seen import Seen, complete, faults
 from demo.story import known, story
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -96,21 +98,21 @@ class Demo:
     # -- watching
 
     def watch(self) -> None:
-        """Until the senders are done, and then until the engine has nothing in hand."""
+        """Until the senders are done, the engine has nothing in hand, and its partners have said so."""
         senders = [self._children[name] for name in FEEDS]
-        self._until(lambda: all(s.ended for s in senders))
-        self._until(self._settled)
+        self._until(lambda: all(s.ended for s in senders), DEADLINE)
+        self._until(lambda: not any(waiting(self.http).values()), DEADLINE)
+        self._until(lambda: complete(self.story, self.seen), 5.0)
         self.progress.show(self.seen, now=True)
 
-    def _until(self, done: Callable[[], bool]) -> None:
+    def _until(self, done: Callable[[], bool], patience: float) -> None:
         """Take what the partners say until `done`; past the deadline the counts tell what is off."""
-        deadline = time.monotonic() + DEADLINE
+        deadline = time.monotonic() + patience
         while not done() and time.monotonic() < deadline:
             self._hear(0.1)
             self.check()
             self.seen.arrivals["archive"] = arrivals(self.archive)
             self.progress.show(self.seen)
-        self._hear(0)
 
     def check(self) -> None:
         """Raise Failed if any process has ended in error."""
@@ -118,20 +120,14 @@ class Demo:
             child.check()
 
     def _hear(self, patience: float) -> None:
-        try:
-            self.seen.hear(self._heard.get(timeout=patience)[1] if patience else self._heard.get_nowait()[1])
+        """Everything that has been said; waits a little for the first."""
+        with suppress(queue.Empty):
+            self.seen.hear(self._heard.get(timeout=patience)[1])
             while True:
                 self.seen.hear(self._heard.get_nowait()[1])
-        except queue.Empty:
-            return
-
-    def _settled(self) -> bool:
-        """Has every message an end state, and has every delivery come to an end?"""
-        return not any(waiting(self.http).values())
 
     def faults(self) -> Iterator[str]:
         """Everything that does not add up."""
-        self.seen.arrivals["archive"] = arrivals(self.archive)
         listed = ask("messages", "list", "--json", "--limit", "100000", "--data", str(self.data))
         self.seen.messages = [json.loads(line) for line in listed.splitlines()]
         yield from faults(self.story, self.seen)
@@ -144,7 +140,8 @@ class Demo:
         yield from chart.copied(engine, self.warehouse)
 
     def further(self) -> Iterator[str]:
-        patient = next(Server(f"{self.http}/fhir", self.token).search("Patient", identifier=WATCHED))["id"]
+        found = Server(f"{self.http}/fhir", self.token).search("Patient", identifier=WATCHED)
+        patient = next((p["id"] for p in found), "ID")
         return summary.further(self.http, self.data, self.token, WATCHED, patient)
 
 
@@ -163,6 +160,11 @@ def show(demo: Demo, stay: bool) -> int:
     return 1 if wrong else 0
 
 
+def _on_signals(handler: Any) -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, handler)
+
+
 def _wait(demo: Demo) -> None:
     """Until Ctrl-C, or until a process ends that should not."""
     try:
@@ -179,7 +181,7 @@ def main() -> int:
     stay = not parser.parse_args().exit
     place = Path(tempfile.mkdtemp(prefix="chartwire-demo-"))
     demo = Demo(place)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    _on_signals(signal.default_int_handler)
     try:
         status = show(demo, stay)
     except Failed as failed:
@@ -188,6 +190,7 @@ def main() -> int:
     except KeyboardInterrupt:
         status = 130
     finally:
+        _on_signals(signal.SIG_IGN)  # stopping ends by itself
         stopped = demo.stop()
     if stopped:
         print(f"\nthe engine stopped with status {stopped}", file=sys.stderr)

@@ -111,6 +111,8 @@ class Warehouse(ThreadingHTTPServer):
 class _Transaction(BaseHTTPRequestHandler):
     server: Warehouse
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1  # head and body in one write
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))

@@ -51,6 +51,11 @@ class Seen:
             self.arrivals[said["at"]].append(Arrived(said["patient"], said["told"], said["time"]))
 
 
+def complete(story: Sequence[Sent], seen: Seen) -> bool:
+    """Has as much arrived at every destination as must?"""
+    return all(len(seen.arrivals[d]) >= sum(d in s.to for s in story) for d in TOLD)
+
+
 def faults(story: Sequence[Sent], seen: Seen) -> Iterator[str]:
     """What does not add up, each in a sentence; nothing if everything does."""
     yield from _unanswered(story, seen)

@@ -53,7 +53,7 @@ def pv1(
     fields[0], fields[1], fields[2] = "1", kind, f"{where}^RIVERSIDE"
     fields[6] = patient.attending
     fields[9] = patient.ward
-    fields[18] = f"{visit}^^^RIVERSIDE^VN"
+    fields[18] = f"{visit}^^^HIS^VN"
     fields[43] = stamp(admitted)
     fields[44] = stamp(left) if left else ""
     return segment("PV1", *fields)
@@ -97,6 +97,6 @@ def _obx(number: int, result: Result, drawn: datetime) -> str:
     a = result.analyte
     type = "NM" if not result.text else "SN" if "^" in result.text else "ST"
     return segment(
-        "OBX", str(number), type, f"{a.local}^{a.name}^L", "", result.text or str(result.value), a.unit,
-        f"{a.low}-{a.high}", result.flag, "", "", result.status, "", "", stamp(drawn),
+        "OBX", str(number), type, f"{a.local}^{a.name}^L", "", result.text or str(result.value),
+        f"{a.unit}^^UCUM", f"{a.low}-{a.high}", result.flag, "", "", result.status, "", "", stamp(drawn),
     )  # fmt: skip

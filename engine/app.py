@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import fcntl
 import json
+import multiprocessing
 import os
 import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +27,7 @@ from engine.journal import SQL
 from engine.logging import configure
 from engine.plugin import discover
 from engine.running import Running
+from engine.runtime.compute import Compute, Elsewhere, here, serve
 from engine.runtime.delivery import Dispatcher
 from engine.runtime.filing import Filed
 from engine.runtime.intake import Intake
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from adapters.mllp.client import Ack
     from engine.config.problem import Problem
 
+Settings = tuple[Path, str | None, bytes]  # what a configuration is compiled from
 DRAIN = 10.0  # seconds that deliveries in hand get at a stop
 HTTP = "127.0.0.1:8080"
 log = structlog.get_logger("engine")
@@ -52,12 +57,14 @@ def run(config: Path, data: Path, env: str | None) -> int:
             print(f"another engine runs on {data}; stop it first, or use another --data", file=sys.stderr)
             return 1
         connection = create(data / "chartwire.db")
-        configuration = load(config, env, _secret(connection))
+        secret = _secret(connection)
+        configuration = load(config, env, secret)
         if isinstance(configuration, list):
             return _report(configuration)
-        sys.setswitchinterval(0.001)  # the event loop answers senders; it must not wait long for the worker
+        sys.setswitchinterval(0.002)  # the event loop answers senders; it must not wait long for the worker
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_Engine(configuration, data, connection).serve())
+            with _compute(configuration, (config, env, secret)) as compute:
+                return runner.run(_Engine(configuration, data, connection, compute).serve())
 
 
 def load(config: Path, env: str | None, identity_secret: bytes) -> Configuration | list[Problem]:
@@ -124,6 +131,36 @@ def _report(problems: Sequence[Problem]) -> int:
 
 
 @contextlib.contextmanager
+def _compute(configuration: Configuration, settings: Settings) -> Iterator[Compute]:
+    """Where channels are computed: in a process of its own if there is a core for it, else in a thread."""
+    if os.environ.get("CHARTWIRE_COMPUTE", "1" if (os.cpu_count() or 1) > 1 else "0") == "0":
+        yield here({c.name: c for c in configuration.channels})
+        return
+    elsewhere = Elsewhere(lambda: _start_compute(settings))
+    try:
+        yield elsewhere
+    finally:
+        elsewhere.close()
+
+
+def _start_compute(settings: Settings) -> tuple[BaseProcess, Connection]:
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=_compute_process, args=(theirs, *settings), name="compute", daemon=True)
+    process.start()
+    theirs.close()
+    return process, ours
+
+
+def _compute_process(pipe: Connection, config: Path, env: str | None, secret: bytes) -> None:
+    configure()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the engine ends us
+    configuration = load(config, env, secret)
+    if not isinstance(configuration, list):
+        serve(pipe, {c.name: c for c in configuration.channels})
+
+
+@contextlib.contextmanager
 def _only_one(data: Path) -> Iterator[bool]:
     with (data / "lock").open("w") as lock:
         try:
@@ -150,6 +187,7 @@ class _Engine:
     configuration: Configuration
     data: Path
     connection: Sqlite
+    compute: Compute
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     status: int = 0
     unready: Reason | None = field(default_factory=lambda: Reason("starting", "the engine is starting"))
@@ -184,12 +222,14 @@ class _Engine:
         self.reader = Sqlite(path, writes=False)
         self.committer = Committer(self.connection, self._dead, self._committed)
         self.metrics = Metrics()
-        channels = {c.name: c for c in self.configuration.channels}
         identity = self.configuration.identity
         self.dispatchers = {
-            p.name: Dispatcher(p, self.reader, self.committer, self.metrics) for p in self.configuration.partners
+            p.name: Dispatcher(p, self.reader, self.committer, self.metrics)
+            for p in self.configuration.partners
         }
-        self.worker = Worker(channels, self.reader, self.committer, self.connection.broken, identity, self._filed)
+        self.worker = Worker(
+            self.compute, self.reader, self.committer, self.connection.broken, identity, self._filed
+        )
         self.running = Running(
             self.configuration, self.reader, self.committer, identity, self.metrics, lambda: self.unready
         )

@@ -72,7 +72,8 @@ class _Lines:
 
 
 def _name(logger: Any, method: str, event: Event) -> Event:
-    return {"time": event.pop("time"), "level": event.pop("level"), "log": logger.name, **event}
+    head = {"time": event["time"], "level": event["level"], "log": logger.name, "event": event["event"]}
+    return {**head, **event}
 
 
 def _exception(logger: Any, method: str, event: Event) -> Event:

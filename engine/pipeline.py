@@ -92,5 +92,7 @@ def _outgoing(
 
 _REASONS = {
     State.STORED_RAW: Reason("no-map", "no map says what this type of message means; its bytes are kept"),
-    State.UNROUTED: Reason("no-route", "the channel does not store, and no route of routes.yaml took the message"),
+    State.UNROUTED: Reason(
+        "no-route", "the channel does not store, and no route of routes.yaml took the message"
+    ),
 }

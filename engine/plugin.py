@@ -2,7 +2,8 @@
 
 The signature is the schema: the fields of the class (or the keyword-only parameters of the function) are the
 YAML settings, their annotations are the types, `Annotated[..., "text"]` and the docstring are the
-documentation. `chartwire list`, the lint, the editor schema and the defaults are all read from them.
+documentation. `chartwire list`, the lint, the editor schema and the defaults are all read from them. A
+parameter that would be a word of Python's own ends in an underscore: `from_` is the key `from`.
 """
 
 from __future__ import annotations
@@ -61,7 +62,10 @@ class Feed:
     identity: Identity
     authority: Authority | None = None  # whose identifiers they are when the feed does not say
     rank: int = 0
-    clock: tuple[str, ...] = ("MSH-7.1", "EVN-2.1")  # where the source time is: the first path that has a value
+    clock: tuple[str, ...] = (
+        "MSH-7.1",
+        "EVN-2.1",
+    )  # where the source time is: the first path that has a value
 
 
 Kind = str  # "source" | "destination" | "transform" | "predicate"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from engine.plugin import Feed
 from formats import hl7v2
 from store.identity import Identifier, Patient
@@ -10,9 +12,18 @@ from store.reason import Reason
 
 def patient_of(message: hl7v2.Message, feed: Feed, pid: hl7v2.Segment | None = None) -> Patient | Reason:
     """The patient of `pid` (else of the first PID) by the installation's identity rules (PID-3, 3.4.2.3)."""
-    segment = pid or message.first("PID")
+    return _first(message, feed) if pid is None or pid.number == 1 else _named(message, feed, pid)
+
+
+@lru_cache(maxsize=64)  # guard, lane, row and map of one message ask the same
+def _first(message: hl7v2.Message, feed: Feed) -> Patient | Reason:
+    segment = message.first("PID")
     if segment is None:
         return Reason("no-patient", "the message has no PID segment", "PID")
+    return _named(message, feed, segment)
+
+
+def _named(message: hl7v2.Message, feed: Feed, segment: hl7v2.Segment) -> Patient | Reason:
     named = identifiers(message, segment, 3)
     return named if isinstance(named, Reason) else feed.identity.patient(named, feed.authority)
 

@@ -24,26 +24,20 @@ CODES: Mapping[Verdict, Code] = {
 }
 """MSA-1 by what became of the message; table 0008 in original mode. A commit accept is CA, CE, CR instead."""
 
-_ERRORS = {
-    "segment-order": ("100", "Segment sequence error"),
-    "several-messages": ("100", "Segment sequence error"),
-    "missing-segment": ("100", "Segment sequence error"),
-    "missing-field": ("101", "Required field missing"),
-    "blank-patient-id": ("101", "Required field missing"),
-    "no-patient": ("101", "Required field missing"),
-    "no-time": ("101", "Required field missing"),
-    "undecodable": ("102", "Data type error"),
-    "bad-time": ("102", "Data type error"),
-    "unsupported-charset": ("103", "Table value not found"),
-    "unmapped": ("103", "Table value not found"),
-    "no-msh": ("200", "Unsupported message type"),
-    "batch": ("200", "Unsupported message type"),
-    "unsupported": ("200", "Unsupported message type"),
-    "test-message": ("202", "Unsupported processing id"),
-    "unknown-authority": ("204", "Unknown key identifier"),
-    "two-identifiers": ("204", "Unknown key identifier"),
+_TABLE_0357 = {
+    ("100", "Segment sequence error"): "required-segment several-messages",
+    ("101", "Required field missing"): "required-field blank-patient-id no-patient no-time",
+    ("102", "Data type error"): "undecodable bad-time invalid-date future-time",
+    ("103", "Table value not found"): "unsupported-charset unmapped-code",
+    ("200", "Unsupported message type"): "no-msh batch",
+    ("202", "Unsupported processing id"): "test-message",
+    ("204", "Unknown key identifier"): (
+        "unknown-authority unknown-feed two-identifiers several-patients contested-identifier "
+        "merge-with-itself"
+    ),
 }
-"""ERR-3 by the code of a Reason (table 0357)."""
+_ERRORS = {code: error for error, codes in _TABLE_0357.items() for code in codes.split()}
+"""ERR-3 by the code of a Reason."""
 _OTHER = ("207", "Application internal error")
 
 _UNREADABLE = Header([b"MSH", b"|", b"^~\\&", *[b""] * 8, b"P", b"2.5.1", *[b""] * 6], hl7v2.STANDARD)
@@ -173,9 +167,9 @@ def _location(place: str) -> list[bytes]:
 
 
 def _text(text: str, header: Header) -> bytes:
-    """Text of ours, escaped for the sender; without an escape character delimiters become blanks."""
-    plain = text.encode("ascii", "replace").decode()
+    """Text of ours, escaped for the sender; without an escape character what needs one becomes a blank."""
+    plain = "".join(c if c.isprintable() else " " for c in text).encode("ascii", "replace").decode()
     if not header.separators.escape:
-        delimiters = b"".join(header.separators).decode()
-        plain = plain.translate(dict.fromkeys(map(ord, delimiters), " "))
+        needy = b'"' + b"".join(header.separators)
+        plain = plain.translate(dict.fromkeys(needy, " "))
     return hl7v2.escape(plain, header.separators, "ascii")

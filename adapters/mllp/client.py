@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from ssl import SSLContext
 from typing import NamedTuple
@@ -116,8 +117,7 @@ def split(content: bytes) -> list[bytes]:
     end = next((end for end in (b"\r\n", b"\r", b"\n") if end in bare), b"\r")
     lines = [line for line in bare.split(end) if line and not _BATCH.match(line)]
     starts = [n for n, line in enumerate(lines) if line.startswith(b"MSH")]
-    ends = [*starts[1:], len(lines)]
-    return [b"\r".join((*lines[a:b], b"")) for a, b in zip(starts, ends, strict=True)]
+    return [b"\r".join((*lines[a:b], b"")) for a, b in pairwise([*starts, len(lines)])]
 
 
 _HEADER = re.compile(rb"(MSH|FHS|BHS)[^A-Za-z0-9\s]")

@@ -150,5 +150,19 @@ def _outgoing(delivery: Delivery) -> bytes | Reason:
     """The payload under our own control id."""
     if FS in delivery.body:
         return Reason("not-sendable", "the message contains FS, which ends an MLLP block")
+    return _stamped(delivery.body, delivery.control.encode()) or _rebuilt(delivery)
+
+
+def _stamped(body: bytes, control: bytes) -> bytes | None:
+    """MSH-10 exchanged in place, for the ordinary message; None where MSH needs a closer look."""
+    end = body.find(b"\r")
+    fields = body[:end].split(body[3:4], 10)
+    if end < 0 or len(fields) < 11 or fields[0] != b"MSH" or b"\n" in body[:end]:
+        return None
+    fields[9] = control  # MSH-1 is the separator itself, so MSH-10 is the tenth part
+    return body[3:4].join(fields) + body[end:]
+
+
+def _rebuilt(delivery: Delivery) -> bytes | Reason:
     message = hl7v2.parse(delivery.body, charset="ISO-8859-1")  # only MSH-10 is written, in ASCII
     return message if isinstance(message, Reason) else message.set("MSH-10", delivery.control).raw

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from collections import deque
 from enum import StrEnum
 from ssl import SSLContext
@@ -38,8 +39,8 @@ class Outbound(asyncio.Protocol):
 
     @property
     def open(self) -> bool:
-        """Can it be used for the next message?"""
-        return self._waiting is None and not self._transport.is_closing()
+        """Can it be used for the next message? Not if the receiver's goodbye waits to be read."""
+        return self._waiting is None and not self._transport.is_closing() and not self._readable()
 
     async def exchange(self, body: bytes, control: bytes, within: float) -> Answer | Failure:
         """Send one message, whose MSH-10 is `control`, and wait that many seconds for its answer."""
@@ -56,6 +57,11 @@ class Outbound(asyncio.Protocol):
             self._waiting = None
             if waiting.cancelled():
                 self.close()
+
+    def _readable(self) -> bool:
+        waiting = select.poll()
+        waiting.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(waiting.poll(0))
 
     def close(self) -> None:
         """Close at once; what is unsent is not sent."""

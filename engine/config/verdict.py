@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from engine.config.cases import Expect, Sent
@@ -57,14 +58,21 @@ def _sent(expected: Sent, bodies: Sequence[bytes], goldens: Mapping[str, bytes])
 
 
 def _lines(golden: bytes, body: bytes) -> list[str]:
-    """Every line (segment) that differs; how lines end does not matter."""
-    wanted, got = _split(golden), _split(body)
-    lines = []
-    for n in range(max(len(wanted), len(got))):
-        expected, actual = (side[n] if n < len(side) else "nothing" for side in (wanted, got))
-        if expected != actual:
-            lines.append(f"line {n + 1}: expected {expected}, got {actual}")
-    return lines
+    """Every line that differs, and of a segment every field; how lines end does not matter."""
+    pairs = enumerate(zip_longest(_split(golden), _split(body), fillvalue="nothing"), start=1)
+    return [line for n, (wanted, got) in pairs if wanted != got for line in _line(n, wanted, got)]
+
+
+def _line(number: int, wanted: str, got: str) -> list[str]:
+    names, fields = (wanted[:4], got[:4]), zip_longest(wanted.split("|"), got.split("|"), fillvalue="")
+    if names[0] != names[1] or not names[0].endswith("|"):
+        return [f"line {number}: expected {wanted}, got {got}"]
+    first = 1 if names[0] == "MSH|" else 0  # MSH-1 is the separator itself
+    return [
+        f"line {number}, {wanted[:3]}-{n}: expected {a or 'nothing'}, got {b or 'nothing'}"
+        for n, (a, b) in enumerate(fields, start=first)
+        if a != b
+    ]
 
 
 def _split(body: bytes) -> list[str]:

@@ -25,7 +25,18 @@ def digest(channel: str, received: Received) -> bytes | None:
 def append(connection: Connection, channel: str, received: Received, now: int) -> Accepted | Duplicate:
     """Write the message, or find that it is here already. The commit is the caller's."""
     mark = digest(channel, received)
-    row = (channel, now, received.key, mark, received.peer, len(received.body), State.RECEIVED, None, None, None)
+    row = (
+        channel,
+        now,
+        received.key,
+        mark,
+        received.peer,
+        len(received.body),
+        State.RECEIVED,
+        None,
+        None,
+        None,
+    )
     if added := one(connection, SQL.append, row):
         connection.run(SQL.append_body, (added[0], received.body))
         return Accepted(added[0])
@@ -37,7 +48,9 @@ def append(connection: Connection, channel: str, received: Received, now: int) -
     return Duplicate(id)
 
 
-def refuse(connection: Connection, channel: str, received: Received, now: int, reason: Reason, keep: bool) -> int:
+def refuse(
+    connection: Connection, channel: str, received: Received, now: int, reason: Reason, keep: bool
+) -> int:
     """Keep what is not a message; only its digest and size where `keep` is false."""
     mark = hashlib.blake2b(received.body, digest_size=16).digest() if not keep else None
     row = (channel, now, received.key, mark, received.peer, len(received.body), State.REFUSED,

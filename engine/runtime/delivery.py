@@ -89,7 +89,9 @@ class Dispatcher:
         try:
             return await self.partner.destination.deliver(head.delivery(self.partner.name, lane))
         except Exception as e:  # a defect of an adapter must not stop the other lanes
-            log.error("destination failed", destination=self.partner.name, delivery=head.id, error=type(e).__name__)
+            log.error(
+                "destination failed", destination=self.partner.name, delivery=head.id, error=type(e).__name__
+            )
             return Unknown(Reason("defect", f"the destination raised {type(e).__name__}"))
 
     def _settle(self, lane: int, head: Head, verdict: Verdict) -> None:

@@ -28,7 +28,11 @@ class Filed(NamedTuple):
 
 
 def file_all(
-    connection: Connection, identity: Identity, batch: Sequence[Processed], now: int, broken: Callable[[Exception], bool]
+    connection: Connection,
+    identity: Identity,
+    batch: Sequence[Processed],
+    now: int,
+    broken: Callable[[Exception], bool],
 ) -> list[Filed]:
     """File each message under a savepoint of its own, so that one that cannot be filed fails alone.
 
@@ -71,7 +75,9 @@ def _contested(place: str) -> tuple[str, str, str]:
 
 
 def _failure(error: Exception) -> Reason:
-    return Reason("not-filed", f"the chart could not take it ({type(error).__name__}); this is a defect of Chartwire")
+    return Reason(
+        "not-filed", f"the chart could not take it ({type(error).__name__}); this is a defect of Chartwire"
+    )
 
 
 def _saved(connection: Connection, work: Callable[[], T]) -> T:
@@ -104,7 +110,9 @@ def transaction(changed: Sequence[Change]) -> bytes | None:
     """A FHIR transaction Bundle that brings a peer to the new versions; None if nothing changed."""
     if not changed:
         return None
-    return fhir.encode({"resourceType": "Bundle", "type": "transaction", "entry": [_entry(c) for c in changed]})
+    return fhir.encode(
+        {"resourceType": "Bundle", "type": "transaction", "entry": [_entry(c) for c in changed]}
+    )
 
 
 def _entry(change: Change) -> dict[str, object]:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
-from engine.channel import Channel
 from engine.journal import inbox
 from engine.journal.inbox import Waiting
-from engine.message import Message, Processed, State
-from engine.pipeline import process
+from engine.message import Processed
 from engine.runtime import clock
+from engine.runtime.compute import Compute
 from engine.runtime.filing import Filed, file_all
 from store.database import Connection, Down
 from store.database.commit import Committer
 from store.identity import Identity
-from store.reason import Reason
 
 BATCH = 16  # small, so that the writer is held for milliseconds
 log = structlog.get_logger("worker")
@@ -29,14 +27,14 @@ class Worker:
 
     def __init__(
         self,
-        channels: Mapping[str, Channel],
+        compute: Compute,
         reader: Connection,
         committer: Committer,
         broken: Callable[[Exception], bool],
         identity: Identity,
         filed: Callable[[str, Filed], None],
     ) -> None:
-        self._channels = channels
+        self._compute = compute
         self._reader = reader
         self._committer = committer
         self._broken = broken
@@ -73,22 +71,6 @@ class Worker:
             if committing is not None:
                 await asyncio.wait([committing])
             self._threads.shutdown()
-
-    def _compute(self, batch: Sequence[Waiting]) -> list[Processed]:
-        return [self._processed(waiting) for waiting in batch]
-
-    def _processed(self, waiting: Waiting) -> Processed:
-        channel = self._channels.get(waiting.channel)
-        if channel is None:
-            text = f"channel {waiting.channel} is no longer configured; configure it again and resend"
-            return Processed(waiting.id, State.FAILED, Reason("no-channel", text))
-        try:
-            body = channel.parse(waiting.body)
-            return process(channel, Message(waiting.id, waiting.received, waiting.body, body))
-        except Exception as e:  # a defect of a map or a step must not stop the feed
-            log.error("process failed", message=waiting.id, channel=waiting.channel, error=type(e).__name__)
-            text = f"the channel raised {type(e).__name__}; this is a defect of the channel's steps or maps"
-            return Processed(waiting.id, State.FAILED, Reason("defect", text))
 
     async def _commit(self, batch: Sequence[Waiting], computed: Sequence[Processed]) -> None:
         def work(connection: Connection) -> list[Filed]:

@@ -150,6 +150,8 @@ class Receiver:
             if said.close:
                 break
         writer.close()
+        with suppress(ConnectionError, ssl.SSLError):
+            await writer.wait_closed()
         self.connections.discard(writer)
         if not self.connections:
             self.emptied.set()

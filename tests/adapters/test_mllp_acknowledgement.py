@@ -49,12 +49,12 @@ def test_names_and_control_id_go_back_byte_for_byte() -> None:
 
 def test_the_delimiters_are_the_senders() -> None:
     message = b"MSH*:+!@#*A*B*C*D*20260101**ORU:R01*77*P*2.7\rPID*\r"
-    found = answer(message, Refused(Reason("missing-field", "OBX-3* is missing: resend", "OBX[2]-3.1")))
+    found = answer(message, Refused(Reason("required-field", "OBX-3* is missing: resend", "OBX[2]-3.1")))
     assert found == (
         b"MSH*:+!@#*C*D*A*B*20261122120000+0000**ACK:R01:ACK*CW1*P*2.7\r"
-        b"MSA*AE*77*missing-field at OBX[2]-3.1!S! OBX-3!F! is missing!S! resend\r"
-        b"ERR**OBX:2:3:1:1*101:Required field missing:HL70357*E*missing-field**"
-        b"missing-field at OBX[2]-3.1!S! OBX-3!F! is missing!S! resend*OBX-3!F! is missing!S! resend\r"
+        b"MSA*AE*77*required-field at OBX[2]-3.1!S! OBX-3!F! is missing!S! resend\r"
+        b"ERR**OBX:2:3:1:1*101:Required field missing:HL70357*E*required-field**"
+        b"required-field at OBX[2]-3.1!S! OBX-3!F! is missing!S! resend*OBX-3!F! is missing!S! resend\r"
     )
 
 
@@ -178,6 +178,26 @@ def test_places_as_locations(place: str, location: str) -> None:
     found = answer(adt(), Refused(Reason("bad", "bad", place)))
     assert found
     assert fields(found, b"ERR")[2:4] == [location, "207^Application internal error^HL70357"]
+
+
+@pytest.mark.parametrize(
+    ("code", "number"),
+    [
+        ("required-segment", "100"),
+        ("required-field", "101"),
+        ("undecodable", "102"),
+        ("unmapped-code", "103"),
+        ("no-msh", "200"),
+        ("test-message", "202"),
+        ("unknown-authority", "204"),
+        ("anything-else", "207"),
+    ],
+)
+def test_the_kind_of_error_by_table_0357(code: str, number: str) -> None:
+    found = answer(adt(), Refused(Reason(code, "why")))
+    assert found
+    assert fields(found, b"ERR")[3].split("^")[::2] == [number, "HL70357"]
+    assert fields(found, b"ERR")[5] == code
 
 
 def test_msa_3_is_short() -> None:

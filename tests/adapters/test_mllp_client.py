@@ -53,7 +53,7 @@ async def test_answers_are_counted_by_code_and_silence_by_cause(tmp_path: Path) 
         return {
             "M1": acknowledgement(message, "AA"),
             "M2": acknowledgement(message, "AE"),
-            "M3": acknowledgement(message, control="M2"),
+            "M3": acknowledgement(message, control="ELSE"),
             "M4": Said(close=True),
             "M5": Said(VT + b"what?" + END),
             "M6": acknowledgement(message, "CR"),

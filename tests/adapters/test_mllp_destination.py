@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+import threading
 from pathlib import Path
 
 import pytest
@@ -120,9 +122,35 @@ async def test_a_connection_that_the_receiver_closed_meanwhile_is_not_used() -> 
         await destination.close()
 
 
+async def test_nor_one_whose_end_has_come_but_is_not_read_yet() -> None:
+    closed = threading.Event()
+
+    def serve(listener: socket.socket) -> None:
+        """One message a connection, in a thread of its own."""
+        for _ in range(2):
+            connection, _ = listener.accept()
+            with connection:
+                connection.sendall(acknowledgement(connection.recv(65536)[1:-2]).data)
+            closed.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener,))
+        thread.start()
+        destination = to(listener.getsockname()[1])
+        assert isinstance(await outcome(destination, delivery(1)), Delivered)
+        assert closed.wait(DEADLINE)  # meanwhile the event loop reads nothing
+        assert isinstance(await outcome(destination, delivery(2)), Delivered)
+        await destination.close()
+        thread.join(DEADLINE)
+
+
 async def test_the_applications_answer_after_the_commit_accept_confuses_nothing() -> None:
+    accepted: list[bytes] = [b""]
+
     def both(message: bytes) -> Said:
-        return Said(acknowledgement(message, "CA").data + acknowledgement(message, "AA").data)
+        """The commit accept, and before it what the application says of the message before."""
+        accepted.append(acknowledgement(message, "AA").data)
+        return Said(accepted[-2] + acknowledgement(message, "CA").data)
 
     async with receiver(both) as peer:
         destination = to(peer.port)
@@ -144,6 +172,8 @@ async def test_a_late_answer_never_meets_a_later_message() -> None:
     async with receiver(slow) as peer:
         destination = to(peer.port, timeout=0.2)
         assert isinstance(await outcome(destination, delivery(1)), Unknown)
+        async with asyncio.timeout(DEADLINE):
+            await peer.emptied.wait()
         result = await outcome(destination, delivery(2))
         await destination.close()
     assert isinstance(result, Unknown)
@@ -211,7 +241,18 @@ async def test_closing_ends_a_delivery_under_way_as_unknown() -> None:
         await peer.arrived(1)
         await destination.close()
         async with asyncio.timeout(DEADLINE):
-            assert isinstance(await task, Unknown)
+            result = await task
+    assert isinstance(result, Unknown)
+    assert result.reason.code == "closed"
+
+
+async def test_a_cancelled_delivery_closes_its_connection() -> None:
+    async with receiver(lambda message: Said()) as peer:
+        task = asyncio.create_task(to(peer.port).deliver(delivery()))
+        await peer.arrived(1)
+        task.cancel()
+        async with asyncio.timeout(DEADLINE):
+            await peer.emptied.wait()
 
 
 # -- TLS

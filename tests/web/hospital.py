@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import aiohttp
 import uvicorn
 
+import web
 from engine.channel import Channel, Configuration, Partner
 from engine.journal import inbox
 from engine.message import Accepted, Outgoing, Processed, Received, State
 from engine.plugin import Feed
 from engine.running import Running
 from engine.runtime.filing import file
+from engine.runtime.metrics import Metrics
 from formats import fhir, hl7v2
 from store.database import Connection
+from store.database.commit import Committer
+from store.database.sqlite import Sqlite, create
 from store.facts import Clock, Fact, Link
 from store.identity import Authority, Identity, fhir_id
 from store.reason import Reason
@@ -156,6 +162,7 @@ class Hospital:
     url: str
     remote: aiohttp.ClientSession
     local: aiohttp.ClientSession
+    data: Path
     unready: Reason | None = None
     token: str = ""
 
@@ -205,3 +212,30 @@ class Hospital:
 async def json_of(response: aiohttp.ClientResponse) -> Any:
     """A FHIR or plain JSON body with decimals as they were sent."""
     return fhir.decode(await response.read())
+
+
+@contextlib.asynccontextmanager
+async def opened(data: Path) -> AsyncIterator[Hospital]:
+    """An empty chart in the directory `data`, with the operator's socket there as the engine has it."""
+    connection = create(data / "chartwire.db")
+    reader = Sqlite(data / "chartwire.db", writes=False)
+    committer = Committer(connection, on_death=lambda error: None)
+    running = Running(CONFIGURATION, reader, committer, IDENTITY, Metrics(), lambda: site.unready)
+    directory = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+    near = f"/proc/self/fd/{directory}/engine.sock"  # short, however long the directory's name is
+    tcp, unix = socket.socket(), socket.socket(socket.AF_UNIX)
+    tcp.bind(("127.0.0.1", 0))
+    unix.bind(near)
+    async with (
+        served(web.build(running, trusted=False), tcp),
+        served(web.build(running, trusted=True), unix),
+        aiohttp.ClientSession() as remote,
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(near)) as local,
+    ):
+        site = Hospital(running, f"http://127.0.0.1:{tcp.getsockname()[1]}", remote, local, data)
+        site.token = await site.new_token()
+        yield site
+    await committer.stop()
+    reader.close()
+    connection.close()
+    os.close(directory)

@@ -125,9 +125,10 @@ CANARY = "Canary7"
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("state", CANARY), ("since", CANARY), ("since", "99999999999d"), ("since", "0001-01-01T00:00+14:00"),
+        ("state", CANARY), ("since", CANARY), ("since", "99999999999d"),
         ("limit", "0"), ("limit", CANARY), ("cursor", CANARY), ("cursor", "-1"),
-        ("patient", ""), ("patient", "  "), ("patient", "mrn|"), ("patient", f"{CANARY}|1001"), ("patient", "visit|V1"),
+        ("patient", ""), ("patient", "  "), ("patient", "mrn|"),
+        ("patient", f"{CANARY}|1001"), ("patient", "visit|V1"),
         (CANARY, "x"),
     ],
 )  # fmt: skip

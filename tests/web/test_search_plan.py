@@ -1,4 +1,4 @@
-"""A search goes to what it asks for by an index; only what no index can order walks the resources of one type."""
+"""A search goes to what it asks for by an index; only what no index can order walks one type of resources."""
 
 from __future__ import annotations
 

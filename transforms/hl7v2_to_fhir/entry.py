@@ -31,10 +31,23 @@ def hl7v2_to_fhir(
     if found is None:
         return None
     try:
-        return _said(found, message, feed, new_patients)
+        said = _said(found, message, feed, new_patients)
     except hl7v2.Undecodable:
         text = "a byte that the message's character set does not have"
         return Stop(State.QUARANTINED, Reason("undecodable", text, message.undecodable() or ""))
+    return said if isinstance(said, Stop) else _once(said)
+
+
+def _once(said: Sequence[Fact | Link]) -> list[Fact | Link]:
+    """A message says one thing of a resource: of two groups about one patient the first counts."""
+    seen: set[bytes] = set()
+    kept: list[Fact | Link] = []
+    for fact in said:
+        if isinstance(fact, Link) or fact.key not in seen:
+            kept.append(fact)
+        if isinstance(fact, Fact):
+            seen.add(fact.key)
+    return kept
 
 
 def _said(found: Plan, message: hl7v2.Message, feed: Feed, new: bool) -> Sequence[Fact | Link] | Stop:

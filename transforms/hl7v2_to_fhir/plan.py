@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -10,7 +10,7 @@ from formats import hl7v2
 from transforms.hl7v2_to_fhir.compile import Elements
 from transforms.hl7v2_to_fhir.maps import Event, events
 from transforms.hl7v2_to_fhir.reader import Reader
-from transforms.hl7v2_to_fhir.rules import Rules, constants, rules
+from transforms.hl7v2_to_fhir.rules import Last, Rules, constants, rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,7 @@ class Plan:
 
     event: Event
     parts: Mapping[str, Mapping[str, Rules]]
-    values: tuple[Callable[[Elements, Reader], None], ...]
+    values: tuple[Last, ...]
 
     def elements(self, part: str, segments: Iterable[hl7v2.Segment], reader: Reader) -> Elements:
         """What the segments say of one resource. Of a segment that makes no list, the group's one counts."""

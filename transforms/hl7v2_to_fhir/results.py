@@ -53,12 +53,14 @@ def results(plan: Plan, message: hl7v2.Message, feed: Feed, *, new_patients: boo
     if not groups:
         return Stop(State.QUARANTINED, Reason("no-patient", "the message has no PID segment", "PID"))
     reader = Reader(message, feed)
+    seen: Counter[bytes] = Counter()
     said: Said = []
     for group in groups:
         patient = patient_of(message, feed, group[0])
         if isinstance(patient, Reason):
             return Stop(State.QUARANTINED, patient)
-        said += _patient_group(plan, reader, patient, clock, group, new_patients)
+        about = About(plan, reader, patient, clock, {"subject": reference("Patient", patient.key)}, seen)
+        said += _patient_group(about, group, new_patients)
     return Stop(State.QUARANTINED, reader.reasons[0]) if reader.reasons else said
 
 
@@ -88,7 +90,7 @@ def orders(segments: Sequence[hl7v2.Segment]) -> list[Order]:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is common to all facts of one patient's group. `seen` counts the keys given out so far."""
+    """What is common to all facts of one patient's group. `seen` counts the keys given out in the message."""
 
     plan: Plan
     reader: Reader
@@ -105,23 +107,15 @@ class About:
         return made if self.seen[made] == 1 else key(type, made, str(self.seen[made]))
 
 
-def _patient_group(
-    plan: Plan,
-    reader: Reader,
-    patient: Patient,
-    clock: Clock,
-    group: Sequence[hl7v2.Segment],
-    new_patients: bool,
-) -> Said:
+def _patient_group(about: About, group: Sequence[hl7v2.Segment], new_patients: bool) -> Said:
     """Hearsay about patient and visit, then each order with its report and results."""
+    plan, reader, patient = about.plan, about.reader, about.patient
     reader.group = header = grouped(s for s in group if s.name not in ("ORC", "OBR", "OBX"))
-    hearsay = clock._replace(weight=0)
+    hearsay = about.clock._replace(weight=0)
     said: Said = [patient_fact(plan, patient, group, reader, hearsay, establishes=new_patients)]
-    common = {"subject": reference("Patient", patient.key)}
     if encounter := encounter_fact(plan, patient, group, reader, hearsay, establishes=new_patients):
         said.append(encounter)
-        common["encounter"] = reference("Encounter", encounter.key)
-    about = About(plan, reader, patient, clock, common, Counter())
+        about.common["encounter"] = reference("Encounter", encounter.key)
     for order in orders(group):
         own = {"ORC": order.orc, "OBR": order.obr}
         reader.group = header | {name: segment for name, segment in own.items() if segment is not None}

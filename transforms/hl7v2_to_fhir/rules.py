@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 
-from formats import hl7v2
+from formats import fhir, hl7v2
 from store.reason import Reason
 from transforms.hl7v2_to_fhir.compile import Elements, Put, Read, assigner, read_of
 from transforms.hl7v2_to_fhir.maps import Map, Row, Test, segment_map
@@ -14,6 +14,7 @@ from transforms.hl7v2_to_fhir.reader import NULL, Reader
 
 Holds = Callable[[Reader], bool]
 Empty = Callable[[Elements], None]
+Last = Callable[[Elements, Reader], None]
 
 _WHOLE_FIELD = {"value", "lines"}  # types that take all repetitions of their field together
 
@@ -26,7 +27,7 @@ class Rules:
     name: str
     own: tuple[tuple[int, Put, Empty | None], ...]
     others: tuple[tuple[str, int, Put], ...]
-    last: tuple[Callable[[Elements, Reader], None], ...]
+    last: tuple[Last, ...]
     into: str
     needs: tuple[str, ...]
 
@@ -95,18 +96,18 @@ def compiled(made: Map) -> Rules:
         name=made.source,
         own=tuple((r.sources[0].numbers[0], _put(r), _empty(r, made)) for r in own),
         others=tuple((r.sources[0].name, r.sources[0].numbers[0], _put(r)) for r in others),
-        last=(*constants(made.rows), *_snapshots(made.rows), *_otherwise(made)),
+        last=(*constants(made.rows), *_snapshots(made.rows), *_choices(made), *_otherwise(made)),
         into=made.into,
         needs=made.needs,
     )
 
 
-def constants(rows: Iterable[Row]) -> list[Callable[[Elements, Reader], None]]:
+def constants(rows: Iterable[Row]) -> list[Last]:
     """The rows that set a value by themselves, under their conditions."""
     return [_constant(row) for row in rows if not row.sources]
 
 
-def _constant(row: Row) -> Callable[[Elements, Reader], None]:
+def _constant(row: Row) -> Last:
     assign, holds, value = assigner(row.to), _holds(row), row.value
 
     def finish(out: Elements, reader: Reader) -> None:
@@ -116,12 +117,12 @@ def _constant(row: Row) -> Callable[[Elements, Reader], None]:
     return finish
 
 
-def _snapshots(rows: Iterable[Row]) -> list[Callable[[Elements, Reader], None]]:
+def _snapshots(rows: Iterable[Row]) -> list[Last]:
     """Rows in whose element absence means emptiness (while the row's condition holds)."""
     return [_snapshot(row.to.removesuffix("*"), _holds(row)) for row in rows if row.mode == "snapshot"]
 
 
-def _snapshot(key: str, holds: Holds | None) -> Callable[[Elements, Reader], None]:
+def _snapshot(key: str, holds: Holds | None) -> Last:
     def finish(out: Elements, reader: Reader) -> None:
         if key not in out and (holds is None or holds(reader)):
             out[key] = None
@@ -129,7 +130,31 @@ def _snapshot(key: str, holds: Holds | None) -> Callable[[Elements, Reader], Non
     return finish
 
 
-def _otherwise(made: Map) -> list[Callable[[Elements, Reader], None]]:
+def _choices(made: Map) -> list[Last]:
+    """Of a choice only one type has a value; that another is empty then says nothing."""
+    slots: dict[str, set[str]] = {}
+    for row in made.rows:
+        if row.mode != "whole" and (slot := _slot(made.resource, row.to)):
+            slots.setdefault(slot, set()).add(row.to)
+    return [_choice(names) for names in slots.values() if len(names) > 1]
+
+
+def _slot(resource: str, to: str) -> str | None:
+    return fhir.choice(resource, to) if to.isalpha() else None
+
+
+def _choice(names: set[str]) -> Last:
+    def finish(out: Elements, reader: Reader) -> None:
+        said = [name for name in names if name in out]
+        if len(said) > 1 and any(out[name] is not None for name in said):
+            for name in said:
+                if out[name] is None:
+                    del out[name]
+
+    return finish
+
+
+def _otherwise(made: Map) -> list[Last]:
     def finish(out: Elements, reader: Reader) -> None:
         for name, value in made.otherwise.items():
             out.setdefault(name, value)

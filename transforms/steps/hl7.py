@@ -5,7 +5,7 @@ A path that does not say which segment means every segment of that name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated
 
@@ -14,14 +14,15 @@ from engine.plugin import transform
 from engine.settings import Path, When
 from formats import hl7v2
 from store.reason import Reason
+from transforms.steps.edit import everywhere, written
 
 
 @transform("hl7.require")
 def require(
     message: hl7v2.Message,
     *,
-    segments: Annotated[list[str], "segments that must be there"],
-    fields: Annotated[list[Path], "fields that must have a value in every such segment"] = [],  # noqa: B006
+    segments: Annotated[tuple[str, ...], "segments that must be there"] = (),
+    fields: Annotated[tuple[Path, ...], "fields that must have a value in every such segment"] = (),
 ) -> hl7v2.Message | Stop:
     """Quarantines a message that lacks a segment or a field."""
     for name in segments:
@@ -75,7 +76,7 @@ def copy(
 def drop(
     message: hl7v2.Message,
     *,
-    segments: Annotated[list[str], "segments to leave out; none: the whole message"] = [],  # noqa: B006
+    segments: Annotated[tuple[str, ...], "segments to leave out; none: the whole message"] = (),
     when: Annotated[When | None, "only of messages for which this holds"] = None,
 ) -> hl7v2.Message | Stop:
     """Leaves out segments, or drops the message: it ends FILTERED."""
@@ -102,83 +103,10 @@ def filter(
 def keep_segments(
     message: hl7v2.Message,
     *,
-    only: Annotated[list[str], "segments to keep; MSH always stays"],
+    only: Annotated[tuple[str, ...], "segments to keep; MSH always stays"],
 ) -> hl7v2.Message:
     """Leaves out all other segments."""
     return message.keep(only)
-
-
-def everywhere(message: hl7v2.Message, path: hl7v2.Path) -> Iterator[hl7v2.Path]:
-    """The path in each segment that it means."""
-    for segment in segments_of(message, path):
-        yield replace(path, occurrence=segment.number)
-
-
-class Refused(Exception):
-    """Within a step only: a value cannot be rewritten, and why."""
-
-    def __init__(self, state: State, code: str, text: str) -> None:
-        super().__init__(code)
-        self.state = state
-        self.code = code
-        self.text = text
-
-
-def rewritten(
-    message: hl7v2.Message, path: hl7v2.Path, change: Callable[[bytes], bytes]
-) -> hl7v2.Message | Stop:
-    """The message with every repetition that the path means changed by `change`, made in one go."""
-    pieces: list[bytes] = []
-    end = 0
-    for segment in segments_of(message, path):
-        line = _changed_line(message, segment, path, change)
-        if isinstance(line, Stop):
-            return line
-        pieces += [message.raw[end : segment.start], line]
-        end = segment.end
-    raw = b"".join([*pieces, message.raw[end:]])
-    made = message if raw == message.raw else hl7v2.parse(raw, charset=message.charset)
-    return Stop(State.FAILED, made) if isinstance(made, Reason) else made
-
-
-def _changed_line(
-    message: hl7v2.Message, segment: hl7v2.Segment, path: hl7v2.Path, change: Callable[[bytes], bytes]
-) -> bytes | Stop:
-    fields = segment.line.split(message.separators.field)
-    at = path.field - (segment.name == "MSH")
-    if at >= len(fields):
-        return segment.line
-    repetitions = message.repetitions(fields[at])
-    for n, raw in enumerate(repetitions):
-        if raw and path.repetition in (0, n + 1):
-            place = str(replace(path, occurrence=segment.number, repetition=n + 1))
-            try:
-                repetitions[n] = change(raw)
-            except Refused as why:
-                return Stop(why.state, Reason(why.code, why.text, place))
-            except hl7v2.Unencodable:
-                return _unencodable(place)
-    fields[at] = message.separators.repetition.join(repetitions)
-    return message.separators.field.join(fields)
-
-
-def segments_of(message: hl7v2.Message, path: hl7v2.Path) -> list[hl7v2.Segment]:
-    """The segments that the path means: one, or all of that name."""
-    same = message.all(path.segment)
-    return same[path.occurrence - 1 : path.occurrence] if path.occurrence else same
-
-
-def written(message: hl7v2.Message, place: hl7v2.Path, value: str | hl7v2.Null) -> hl7v2.Message | Stop:
-    """The message with the value at the place, which exists."""
-    try:
-        return message.set(place, value)
-    except hl7v2.Unencodable as error:
-        return _unencodable(error.place or str(place))
-
-
-def _unencodable(place: str) -> Stop:
-    text = "the message's character set cannot write the value that a step puts here"
-    return Stop(State.FAILED, Reason("unencodable", text, place))
 
 
 def _raw(message: hl7v2.Message, path: hl7v2.Path) -> bytes:

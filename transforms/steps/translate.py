@@ -9,9 +9,8 @@ from engine.message import State, Stop
 from engine.plugin import transform
 from engine.settings import Path, Row, Table
 from formats import hl7v2
-from store.reason import Reason
 from transforms.hl7v2_to_fhir.concept import name_of
-from transforms.steps.hl7 import Refused, rewritten
+from transforms.steps.edit import UNENCODABLE, Refusal, rewritten
 
 Miss = Literal["pass", "default", "worklist", "refuse"]
 
@@ -27,10 +26,10 @@ def translate(
 ) -> hl7v2.Message | Stop:
     """Looks codes up in a table, in every repetition of every such segment.
 
-    A field with components keeps the original code as its alternate code, if that place is free. A system that
-    the table names by its uri is written by its name in HL7 table 0396 (`LN`). A code that is of the table's
-    target system already is not unknown. `worklist` lets an unknown code go on unchanged, as `pass` does;
-    `refuse` quarantines the message.
+    A field with components keeps the original code as its alternate code, if that place is free. A system
+    that the table names by its uri is written by its name in HL7 table 0396 (`LN`). A code that is of the
+    table's target system already is not unknown. `worklist` lets an unknown code go on unchanged, as `pass`
+    does; `refuse` quarantines the message.
     """
     return rewritten(message, field, _Translation(message, field, table, miss, default).repetition)
 
@@ -54,21 +53,30 @@ class _Translation:
     miss: Miss
     default: str | None
 
-    def repetition(self, raw: bytes) -> bytes:
-        """The repetition with its code looked up. Raises Refused."""
-        separator = self.message.separators.component
+    def repetition(self, raw: bytes) -> bytes | Refusal:
+        """The repetition with its code looked up."""
         parts = self.message.components(raw)
         first = (self.field.component or 1) - 1
         last = first + 1 if self.field.component else 6
         old = Coded(*("" if part == b'""' else self.message.text(part) for part in parts[first:last]))
         new = self._looked_up(old)
+        if isinstance(new, Refusal):
+            return new
         for n, (was, value) in enumerate(zip(old, new, strict=True), start=first):
             if was != value:
                 parts += [b""] * (n + 1 - len(parts))
-                parts[n] = hl7v2.escape(value, self.message.separators, self.message.charset)
-        return separator.join(parts)
+                parts[n] = written = self._escaped(value)
+                if not written and value:
+                    return UNENCODABLE
+        return self.message.separators.component.join(parts)
 
-    def _looked_up(self, old: Coded) -> Coded:
+    def _escaped(self, value: str) -> bytes:
+        try:
+            return hl7v2.escape(value, self.message.separators, self.message.charset)
+        except hl7v2.Unencodable:
+            return b""
+
+    def _looked_up(self, old: Coded) -> Coded | Refusal:
         if not old.code:
             return old
         if row := self.table.lookup(old.code, old.system):
@@ -78,9 +86,9 @@ class _Translation:
         if self.miss == "default" and self.default is not None:
             return self._new(old, Row(self.default))
         if self.miss == "default":
-            raise Refused(State.FAILED, "no-default", "hl7.translate has miss: default, but no default:")
+            return Refusal(State.FAILED, "no-default", "hl7.translate has miss: default, but no default:")
         text = f"the code has no row in table {self.table.name}; add one, then process the message again"
-        raise Refused(State.QUARANTINED, "unmapped-code", text)
+        return Refusal(State.QUARANTINED, "unmapped-code", text)
 
     def _new(self, old: Coded, row: Row) -> Coded:
         """The row's code first; the original moves to the alternate triplet if that is free."""
