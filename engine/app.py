@@ -62,9 +62,8 @@ def run(config: Path, data: Path, env: str | None) -> int:
         if isinstance(configuration, list):
             return _report(configuration)
         sys.setswitchinterval(0.002)  # the event loop answers senders; it must not wait long for the worker
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            with _compute(configuration, (config, env, secret)) as compute:
-                return runner.run(_Engine(configuration, data, connection, compute).serve())
+        with _compute(configuration, (config, env, secret)) as compute:
+            return uvloop.run(_Engine(configuration, data, connection, compute).serve())
 
 
 def load(config: Path, env: str | None, identity_secret: bytes) -> Configuration | list[Problem]:
@@ -381,7 +380,7 @@ class _Server(uvicorn.Server):
     async def running(self) -> AsyncIterator[None]:
         task = asyncio.create_task(self.serve())
         while not self.started and not task.done():
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.005)  # noqa: ASYNC110: uvicorn offers no event
         if not self.started:
             raise OSError("the HTTP address is taken; set CHARTWIRE_HTTP=HOST:PORT")
         try:

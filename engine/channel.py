@@ -39,10 +39,10 @@ class Channel:
     name: str
     source: Source
     feed: Feed
-    parse: Callable[[bytes], "Body | Reason"]
+    parse: Callable[[bytes], Body | Reason]
     mine: Callable[[Body], bool]
-    legible: Callable[[Body], "Reason | None"]
-    guard: Callable[[Body, int], "Reason | None"]
+    legible: Callable[[Body], Reason | None]
+    guard: Callable[[Body, int], Reason | None]
     order: Callable[[Body], str]
     kind: Callable[[Body], str]
     write: Callable[[Body], bytes]

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from store.facts import Fact, Link
+from store.facts import Link
+from store.prepared import Prepared
 from store.reason import Reason
 
 NOTHING: Mapping[str, str] = {}
@@ -161,7 +162,7 @@ class Processed:
     kind: str = ""  # what the message is: "ADT^A01"
     patient: bytes | None = None  # key of the patient that it is about
     order: str = ""  # the order key of its lane, in clear; never stored
-    said: tuple[Fact | Link, ...] = ()
+    said: tuple[Prepared | Link, ...] = ()
     outgoing: tuple[Outgoing, ...] = ()
 
 

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 
 from engine.channel import Body, Channel, Route, Step
 from engine.message import Chart, Message, Outgoing, Processed, State, Stop
-from formats import fhir
 from store.facts import Fact, Link
-from store.fold import overlay
+from store.prepared import Prepared, prepare
 from store.reason import Reason
 
 
@@ -32,9 +31,10 @@ def process(channel: Channel, message: Message) -> Processed:
     said = channel.store(body) if channel.store else ()
     if isinstance(said, Stop):
         return Processed(message.id, said.state, said.reason, kind)
-    if reason := _invalid(said or ()):
-        return Processed(message.id, State.FAILED, reason, kind)
-    return _routed(channel, message, kind, body, said)
+    ready = _prepared(said or ())
+    if isinstance(ready, Reason):
+        return Processed(message.id, State.FAILED, ready, kind)
+    return _routed(channel, message, kind, body, None if said is None else ready)
 
 
 def steps(chain: Sequence[Step], body: Body) -> Body | Stop:
@@ -46,18 +46,18 @@ def steps(chain: Sequence[Step], body: Body) -> Body | Stop:
     return body
 
 
-def _invalid(said: Sequence[Fact | Link]) -> Reason | None:
-    """Each fact must be valid by itself, so that the fold cannot make an invalid resource of them."""
-    for fact in said:
-        if isinstance(fact, Fact):
-            elements = overlay(fact.type, {}, fact.elements)  # without what is asserted to be empty
-            if found := fhir.problems(fact.type, elements, partial=not fact.establishes):
-                return Reason("invalid-resource", found[0].text, found[0].path)
-    return None
+def _prepared(said: Sequence[Fact | Link]) -> tuple[Prepared | Link, ...] | Reason:
+    ready: list[Prepared | Link] = []
+    for each in said:
+        made = each if isinstance(each, Link) else prepare(each)
+        if isinstance(made, Reason):
+            return made
+        ready.append(made)
+    return tuple(ready)
 
 
 def _routed(
-    channel: Channel, message: Message, kind: str, body: Body, said: Sequence[Fact | Link] | None
+    channel: Channel, message: Message, kind: str, body: Body, said: tuple[Prepared | Link, ...] | None
 ) -> Processed:
     order = channel.order(body)
     outgoing: list[Outgoing] = []
@@ -74,7 +74,7 @@ def _routed(
         state = State.STORED_RAW if said is None else State.STORED
     reason = _REASONS.get(state)
     return Processed(
-        message.id, state, reason, kind, channel.patient(body), order, tuple(said or ()), tuple(outgoing)
+        message.id, state, reason, kind, channel.patient(body), order, said or (), tuple(outgoing)
     )
 
 

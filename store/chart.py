@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,9 +11,10 @@ from formats import fhir
 from store import search
 from store.database import Connection, one
 from store.database.statements import load
-from store.facts import Fact, Link
+from store.facts import Link
 from store.fold import Body, Said, fold, overlay
 from store.identity import reference
+from store.prepared import Prepared
 from store.survivor import Survivors, survivors
 
 SQL = load("store", "chart.sql")
@@ -22,12 +23,12 @@ CONTESTED = {"system": "urn:chartwire:flag", "code": "contested-identifier"}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One new version. `body` None: the resource is gone from here on."""
+    """One new version. `body` is its elements in JSON; None: the resource is gone from here on."""
 
     type: str
     key: bytes
     number: int
-    body: Body | None
+    body: bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Applied:
     release: tuple[int, ...] = ()
 
 
-def apply(connection: Connection, message: int, now: int, said: Sequence[Fact | Link]) -> Applied:
+def apply(connection: Connection, message: int, now: int, said: Sequence[Prepared | Link]) -> Applied:
     """Add what `message` says, replacing what it said before, and bring the resources up to date.
 
     `now` is in microseconds since the epoch; it becomes lastUpdated and has no other effect.
@@ -55,7 +56,7 @@ def apply(connection: Connection, message: int, now: int, said: Sequence[Fact | 
     filing.resolve()
     if filing.withheld is None:
         connection.run(SQL.release, (message,))
-        for fact in (s for s in said if isinstance(s, Fact)):
+        for fact in (s for s in said if isinstance(s, Prepared)):
             filing.fact(fact)
     filing.flush()
     filing.refold()
@@ -67,16 +68,8 @@ def digest(connection: Connection) -> str:
     """A hash of everything visible: equal for any order of arrival of the same messages."""
     hashed = hashlib.sha256()
     for type, key, body in connection.all(SQL.current):
-        hashed.update(repr((type, key, _sorted(fhir.decode(body)))).encode())
+        hashed.update(repr((type, key, fhir.canonical(fhir.decode(body)))).encode())
     return hashed.hexdigest()
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return sorted((k, _sorted(v)) for k, v in value.items())
-    if isinstance(value, list):
-        return [_sorted(v) for v in value]
-    return str(value)
 
 
 @dataclass(slots=True)
@@ -100,40 +93,36 @@ class _Filing:
 
     # -- facts
 
-    def fact(self, fact: Fact) -> None:
+    def fact(self, fact: Prepared) -> None:
         clock = fact.clock.pack(self.message)
-        said = Said(clock, fact.elements, fact.event, fact.cancels, fact.establishes)
         found = one(self.connection, SQL.find, (fact.key,))
-        if found is None:
-            id = self._create(fact, clock, fold(fact.type, [said]))
-        else:
-            id = self._add(fact, said, *found)
+        id = self._create(fact, clock) if found is None else self._add(fact, clock, *found)
         if fact.type == "Patient":
             self.nodes[fact.key] = id
-        elements = fhir.encode(fact.elements)
-        self.facts.append((id, self.message, clock, fact.event, fact.cancels, int(fact.establishes), elements))
+        self.facts.append(
+            (id, self.message, clock, fact.event, fact.cancels, int(fact.establishes), fact.elements)
+        )
 
-    def _create(self, fact: Fact, clock: bytes, body: Body | None) -> int:
-        live = int(body is not None)
-        low, high = search.period(body) if body else (None, None)
-        row = (fact.type, fact.key, self._owner(fact), live, live, clock, self.now, low, high)
+    def _create(self, fact: Prepared, clock: bytes) -> int:
+        live = int(fact.body is not None)
+        row = (fact.type, fact.key, self._owner(fact), live, live, clock, self.now, fact.low, fact.high)
         id: int = self.connection.all(SQL.create, row)[0][0]
-        if body is not None:
-            self._version(id, fact.type, fact.key, 1, body)
-            self.tokens += [(kind, value, id) for kind, value in search.tokens(fact.type, body)]
+        if fact.body is not None:
+            self._version(id, fact.type, fact.key, 1, fact.body)
+            self.tokens += [(kind, value, id) for kind, value in fact.tokens]
         return id
 
-    def _add(self, fact: Fact, said: Said, id: int, version: int, live: int, head: bytes) -> int:
-        if said.clock > head:
-            self.connection.run(SQL.advance, (said.clock, id))
-        if live and said.clock > head and not said.cancels and id not in self.stale:
+    def _add(self, fact: Prepared, clock: bytes, id: int, version: int, live: int, head: bytes) -> int:
+        if clock > head:
+            self.connection.run(SQL.advance, (clock, id))
+        if live and clock > head and not fact.cancels and id not in self.stale:
             old = self._body(id, version)
-            self._put(id, fact.type, fact.key, version, old, overlay(fact.type, old, fact.elements))
+            self._put(id, fact.type, fact.key, version, old, overlay(fact.type, old, fact.read()))
         else:
             self.stale.add(id)
         return id
 
-    def _owner(self, fact: Fact) -> int | None:
+    def _owner(self, fact: Prepared) -> int | None:
         return self._node(fact.patient) if fact.patient and fact.patient != fact.key else None
 
     def _node(self, key: bytes) -> int:
@@ -156,7 +145,9 @@ class _Filing:
 
     def _folded(self, id: int, type: str) -> Body | None:
         rows = self.connection.all(SQL.facts, (id,))
-        body = fold(type, [Said(c, fhir.decode(x), event, cancels, bool(e)) for c, event, cancels, e, x in rows])
+        body = fold(
+            type, [Said(c, fhir.decode(x), event, cancels, bool(e)) for c, event, cancels, e, x in rows]
+        )
         return self._derived(id, body) if body is not None and type == "Patient" else body
 
     def _body(self, id: int, version: int) -> Body:
@@ -164,19 +155,18 @@ class _Filing:
         return body
 
     def _put(self, id: int, type: str, key: bytes, version: int, old: Body | None, new: Body | None) -> None:
-        if new == old:
+        if new == old and fhir.canonical(new) == fhir.canonical(old):  # 6.3 and 6.30 differ
             return
         low, high = search.period(new) if new else (None, None)
         self.connection.run(SQL.promote, (version + 1, int(new is not None), self.now, low, high, id))
-        self._version(id, type, key, version + 1, new)
+        self._version(id, type, key, version + 1, fhir.encode(new) if new is not None else None)
         before = search.tokens(type, old) if old else set()
         after = search.tokens(type, new) if new else set()
         self.connection.many(SQL.drop_token, [(kind, value, id) for kind, value in before - after])
         self.tokens += [(kind, value, id) for kind, value in after - before]
 
-    def _version(self, id: int, type: str, key: bytes, number: int, body: Body | None) -> None:
-        encoded = fhir.encode(body) if body is not None else None
-        self.versions.append((id, number, self.message, self.now, encoded))
+    def _version(self, id: int, type: str, key: bytes, number: int, body: bytes | None) -> None:
+        self.versions.append((id, number, self.message, self.now, body))
         self.changed.append(Change(type, key, number, body))
 
     def flush(self) -> None:

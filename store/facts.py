@@ -31,7 +31,13 @@ class Clock(NamedTuple):
     def pack(self, position: int) -> bytes:
         """36 bytes whose byte order is the order of the clocks. `position` is the message's place in its lane."""
         return _PACKED.pack(
-            self.weight, self.time + _SHIFT, self.status, self.sent + _SHIFT, self.rank, self.sequence, position
+            self.weight,
+            self.time + _SHIFT,
+            self.status,
+            self.sent + _SHIFT,
+            self.rank,
+            self.sequence,
+            position,
         )
 
 

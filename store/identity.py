@@ -85,7 +85,9 @@ class Identity:
         """The authority declared under `name` in authorities.yaml."""
         return next((a for a in self.authorities if a.name == name), None)
 
-    def patient(self, identifiers: Sequence[Identifier], default: Authority | None = None) -> Patient | Reason:
+    def patient(
+        self, identifiers: Sequence[Identifier], default: Authority | None = None
+    ) -> Patient | Reason:
         """Who these identifiers (all repetitions of PID-3) are, or why that cannot be said.
 
         The first declared authority that identifies patients and has a value wins; a blank value matches
@@ -94,7 +96,9 @@ class Identity:
         valued = [i for i in identifiers if i.value.strip()]
         if not valued:
             place = identifiers[0].place if identifiers else "PID-3"
-            return Reason("blank-patient-id", "no patient identifier; correct it at the source and resend", place)
+            return Reason(
+                "blank-patient-id", "no patient identifier; correct it at the source and resend", place
+            )
         found: dict[str, dict[str, str]] = {}
         for i in valued:
             authority = self.authority(i.assigners) if any(i.assigners) else default

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 START, END = b"\x0b", b"\x1c\r"
 
 
-def adt(control: str, mrn: str, event: str = "A01", time: str = "20261122101530", family: str = "EVERYMAN") -> bytes:
+def adt(
+    control: str, mrn: str, event: str = "A01", time: str = "20261122101530", family: str = "EVERYMAN"
+) -> bytes:
     """A synthetic admission of one patient."""
     return (
         f"MSH|^~\\&|ADT1|GHH|CW|CW|{time}||ADT^{event}^ADT_A01|{control}|P|2.5.1\r"

@@ -8,6 +8,7 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import Annotated, Literal
 
+from adapters.mllp import header as msh
 from adapters.mllp import tls
 from adapters.mllp.answer import Answer, Code
 from adapters.mllp.framing import FS
@@ -155,12 +156,15 @@ def _outgoing(delivery: Delivery) -> bytes | Reason:
 
 def _stamped(body: bytes, control: bytes) -> bytes | None:
     """MSH-10 exchanged in place, for the ordinary message; None where MSH needs a closer look."""
+    header = msh.read(body)
     end = body.find(b"\r")
-    fields = body[:end].split(body[3:4], 10)
-    if end < 0 or len(fields) < 11 or fields[0] != b"MSH" or b"\n" in body[:end]:
+    if header is None or end < 0 or body.find(b"MSH", 3) >= 0 or b"\n" in body[:end]:
+        return None
+    fields = body[:end].split(header.fields[1], 10)
+    if len(fields) < 11 or fields[0] != b"MSH":
         return None
     fields[9] = control  # MSH-1 is the separator itself, so MSH-10 is the tenth part
-    return body[3:4].join(fields) + body[end:]
+    return header.fields[1].join(fields) + body[end:]
 
 
 def _rebuilt(delivery: Delivery) -> bytes | Reason:

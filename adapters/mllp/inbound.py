@@ -19,9 +19,9 @@ from engine.plugin import Intake
 from store.reason import Reason
 
 FRAMES = 256
-"""Frames in hand on one connection, that is not answered yet, above which it is not read any further."""
+"""With so many frames in hand (taken, not answered) a connection is not read any further."""
 BYTES = 4 << 20
-"""The same in bytes."""
+"""Nor with so many bytes in hand."""
 LINGER = 2.0
 """Seconds that a sender has to take its last answers and close."""
 

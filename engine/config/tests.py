@@ -21,9 +21,9 @@ from engine.pipeline import process
 from engine.settings import Site
 from engine.subject import time_of
 from formats import fhir
-from store.facts import Fact
 from store.fold import Said, fold
 from store.identity import fhir_id
+from store.prepared import Prepared
 from store.reason import Reason
 
 # What `ack: processed` tells the sender instead of an acknowledgement.
@@ -124,9 +124,9 @@ def _sent_through(channel: Channel, bodies: Sequence[bytes], received: int | Non
     ack, asked = "AR", Processed(0, State.REFUSED)
     for n, raw in enumerate(bodies, start=1):
         ack, asked = _one(channel, n, raw, received)
-        changed = [fact for fact in asked.said if isinstance(fact, Fact)]
+        changed = [fact for fact in asked.said if isinstance(fact, Prepared)]
         for fact in changed:
-            said = Said(fact.clock.pack(n), fact.elements, fact.event, fact.cancels, fact.establishes)
+            said = Said(fact.clock.pack(n), fact.read(), fact.event, fact.cancels, fact.establishes)
             facts.setdefault((fact.type, fact.key), []).append(said)
         for out in asked.outgoing:
             body = _bundle(facts, changed) if isinstance(out.body, Chart) else out.body
@@ -156,7 +156,7 @@ def _resources(facts: Mapping[tuple[str, bytes], list[Said]]) -> list[dict[str, 
     return [{"resourceType": type, "id": fhir_id(key), **body} for type, key, body in folded if body]
 
 
-def _bundle(facts: Mapping[tuple[str, bytes], list[Said]], changed: Sequence[Fact]) -> bytes:
+def _bundle(facts: Mapping[tuple[str, bytes], list[Said]], changed: Sequence[Prepared]) -> bytes:
     touched = {(fact.type, fact.key): facts[fact.type, fact.key] for fact in changed}
     entries = [{"resource": resource} for resource in _resources(touched)]
     return fhir.encode({"resourceType": "Bundle", "type": "transaction", "entry": entries})

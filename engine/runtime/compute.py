@@ -10,7 +10,6 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from typing import Any
 
 import structlog
 
@@ -18,8 +17,6 @@ from engine.channel import Channel
 from engine.journal.inbox import Waiting
 from engine.message import Message, Processed, State
 from engine.pipeline import process
-from formats import fhir
-from store.facts import Clock, Fact, Link
 from store.reason import Reason
 
 log = structlog.get_logger("compute")
@@ -58,8 +55,9 @@ class Elsewhere:
 
     def __call__(self, batch: Sequence[Waiting]) -> list[Processed]:
         try:
-            self._pipe.send_bytes(pickle.dumps([tuple(waiting) for waiting in batch]))
-            return [_unpacked(*packed) for packed in pickle.loads(self._pipe.recv_bytes())]
+            self._pipe.send_bytes(pickle.dumps(batch))
+            processed: list[Processed] = pickle.loads(self._pipe.recv_bytes())
+            return processed
         except (EOFError, OSError):
             log.error("the compute process died", messages=len(batch), status=self._process.exitcode)
             self._pipe.close()
@@ -79,36 +77,6 @@ def serve(pipe: Connection, channels: Mapping[str, Channel]) -> None:
     compute = here(channels)
     while True:
         try:
-            batch = [Waiting(*fields) for fields in pickle.loads(pipe.recv_bytes())]
-            pipe.send_bytes(pickle.dumps([_packed(processed) for processed in compute(batch)]))
+            pipe.send_bytes(pickle.dumps(compute(pickle.loads(pipe.recv_bytes()))))
         except (EOFError, OSError):
             return
-
-
-# Plain tuples and encoded elements cross the pipe: pickling dataclasses and Decimals costs more than a map.
-
-
-def _packed(p: Processed) -> tuple[Any, ...]:
-    return (p.message, p.state, p.reason, p.kind, p.patient, p.order, [_said(s) for s in p.said], p.outgoing)
-
-
-def _unpacked(
-    message: int, state: State, reason: Reason | None, kind: str, patient: bytes | None, order: str,
-    said: list[tuple[Any, ...]], outgoing: tuple[Any, ...],
-) -> Processed:  # fmt: skip
-    return Processed(message, state, reason, kind, patient, order, tuple(_heard(*s) for s in said), outgoing)
-
-
-def _said(said: Fact | Link) -> tuple[Any, ...]:
-    if isinstance(said, Link):
-        return (None, said)
-    return (fhir.encode(said.elements), said.type, said.key, tuple(said.clock), said.patient, said.event,
-            said.cancels, said.establishes)  # fmt: skip
-
-
-def _heard(elements: bytes | None, *rest: Any) -> Fact | Link:
-    if elements is None:
-        link: Link = rest[0]
-        return link
-    type, key, clock, patient, event, cancels, establishes = rest
-    return Fact(type, key, Clock(*clock), fhir.decode(elements), patient, event, cancels, establishes)

@@ -8,7 +8,6 @@ from typing import NamedTuple, TypeVar
 
 from engine.journal import SQL, inbox
 from engine.message import Chart, Outgoing, Processed, State
-from formats import fhir
 from store import chart
 from store.chart import Applied, Change
 from store.database import Connection
@@ -110,15 +109,14 @@ def transaction(changed: Sequence[Change]) -> bytes | None:
     """A FHIR transaction Bundle that brings a peer to the new versions; None if nothing changed."""
     if not changed:
         return None
-    return fhir.encode(
-        {"resourceType": "Bundle", "type": "transaction", "entry": [_entry(c) for c in changed]}
-    )
+    bundle = b'{"resourceType":"Bundle","type":"transaction","entry":[%s]}'
+    return bundle % b",".join(_entry(c) for c in changed)
 
 
-def _entry(change: Change) -> dict[str, object]:
-    id = fhir_id(change.key)
-    url = f"{change.type}/{id}"
+def _entry(change: Change) -> bytes:
+    """The body's bytes go out as they are, so that no decimal changes on the way."""
+    type, id = change.type.encode(), fhir_id(change.key).encode()
     if change.body is None:
-        return {"request": {"method": "DELETE", "url": url}}
-    resource = {"resourceType": change.type, "id": id, **change.body}
-    return {"resource": resource, "request": {"method": "PUT", "url": url}}
+        return b'{"request":{"method":"DELETE","url":"%s/%s"}}' % (type, id)
+    resource = b'{"resourceType":"%s","id":"%s",%s' % (type, id, change.body[1:])
+    return b'{"resource":%s,"request":{"method":"PUT","url":"%s/%s"}}' % (resource, type, id)

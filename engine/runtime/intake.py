@@ -9,13 +9,22 @@ from dataclasses import replace
 from engine.channel import Body, Channel
 from engine.journal import SQL, inbox
 from engine.message import (
-    Duplicate, Message, Processed, Receipt, Received, Refused, State, Unavailable, Uncertain,
+    Duplicate,
+    Message,
+    Processed,
+    Receipt,
+    Received,
+    Refused,
+    State,
+    Unavailable,
+    Uncertain,
 )  # fmt: skip
 from engine.pipeline import process
 from engine.runtime import clock
 from engine.runtime.filing import Filed, file
 from engine.runtime.metrics import Metrics
-from store.database import Connection, Uncertain as CommitUncertain
+from store.database import Connection
+from store.database import Uncertain as CommitUncertain
 from store.database.commit import Committer
 from store.identity import Identity
 from store.reason import Reason

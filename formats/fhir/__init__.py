@@ -6,8 +6,18 @@ structure  which elements are required, repeat, or are types of one choice
 r4         the tables behind both, from `data/r4.json.gz`, which `build` makes
 """
 
-from formats.fhir.json import decode, encode
+from formats.fhir.json import canonical, decode, encode
 from formats.fhir.structure import choice, is_list, required
 from formats.fhir.validate import Problem, problems, validate_resource
 
-__all__ = ["Problem", "choice", "decode", "encode", "is_list", "problems", "required", "validate_resource"]
+__all__ = [
+    "Problem",
+    "canonical",
+    "choice",
+    "decode",
+    "encode",
+    "is_list",
+    "problems",
+    "required",
+    "validate_resource",
+]

@@ -11,6 +11,7 @@ BOM = b"\xef\xbb\xbf"  # may be there and means nothing (RFC 8259, section 8.1)
 
 _decoder = msgspec.json.Decoder(float_hook=Decimal)
 _encoder = msgspec.json.Encoder(decimal_format="number")
+_canonical = msgspec.json.Encoder(decimal_format="number", order="sorted")
 
 
 def decode(data: bytes | str) -> Any:
@@ -32,3 +33,8 @@ def decode(data: bytes | str) -> Any:
 def encode(obj: Any) -> bytes:
     """Compact UTF-8, members in the order of the dict, numbers as `decode` gave them."""
     return _encoder.encode(obj)
+
+
+def canonical(obj: Any) -> bytes:
+    """The same with members in the order of their names: equal bytes mean an equal resource, to the digit."""
+    return _canonical.encode(obj)

@@ -80,8 +80,7 @@ class Committer:
         """Finish what was submitted, then end the thread."""
         self._stopping = True
         self._wake.set()
-        while self._thread.is_alive():
-            await asyncio.sleep(0.002)
+        await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
         batch: list[Job] = []

@@ -43,6 +43,27 @@ async def test_only_the_control_id_is_ours() -> None:
     assert result.reply == acknowledgement(peer.got[0]).data[1:-2]
 
 
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"MSH*:~!@*A*B*C*D*20260101**ADT:A01*CW7*P*2.5\rPID*1\r",
+        b"MSH|^~\\&|A|B|C|D|20260101||ADT^A01|CW7|P|2.5\nPID|1\n",
+        b"\xef\xbb\xbfMSH|^~\\&|A|B|C|D|20260101||ADT^A01|CW7|P|2.5\rPID|1\r",
+        b"MSH|^~\\&|A|B|C|D|20260101||ADT^A01|CW7\rPID|1\r",
+        b"MSH|^~\\&|A|B|C|D|20260101||ADT^A01|CW7|P|2.5",
+        b"MSH|^~\\&|A|B|C|D|20260101||ADT^A01|CW7|P|2.5\rOBX|1|TX|||see MSH|10\r",
+    ],
+)
+@pytest.mark.parametrize("control", [b"77", b"", b"A LONG ONE OF THEIRS"])
+async def test_whatever_the_header_looks_like(sent: bytes, control: bytes) -> None:
+    body = sent.replace(b"CW7", control)
+    async with receiver(lambda message: acknowledgement(adt("CW7"))) as peer:
+        destination = to(peer.port)
+        assert isinstance(await outcome(destination, delivery(body=body)), Delivered)
+        await destination.close()
+    assert peer.got == [sent]
+
+
 @pytest.mark.parametrize("code", sorted(CODES))
 async def test_what_each_code_means(code: str) -> None:
     async with receiver(lambda message: acknowledgement(message, code)) as peer:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adapters.mllp import header
-from engine.runtime.clock import now
 from store.database.sqlite import Sqlite
 from tests.corpus.samples import Sample
 from tests.crash.ledger import settled

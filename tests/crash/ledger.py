@@ -29,11 +29,11 @@ def check(reader: Sqlite, accepted: set[str]) -> None:
     facts = dict(reader.all(
         "SELECT m.key, count(f.id) FROM message m JOIN fact f ON f.message = m.id GROUP BY m.id"
     ))  # fmt: skip
-    visible = {value.partition("\x1f")[0] for (value,) in reader.all(
-        "SELECT t.value FROM token t JOIN resource r ON r.id = t.resource WHERE t.kind = 1 AND r.type = 'Patient' AND r.live = 1"
-    )}  # fmt: skip
+    rows = reader.all(
+        "SELECT t.value FROM token t JOIN resource r ON r.id = t.resource"
+        " WHERE t.kind = 1 AND r.type = 'Patient' AND r.live = 1"
+    )
+    visible = {value.partition("\x1f")[0] for (value,) in rows}
     assert all(facts.get(key) == 2 for key in accepted), "one Patient fact and one Encounter fact for each"
     assert accepted <= visible, "an acknowledged patient is not in the chart"
     assert reader.all("PRAGMA integrity_check") == [("ok",)]
-
-

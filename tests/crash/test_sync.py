@@ -24,7 +24,17 @@ HERE = Path(__file__).parent
 @pytest.fixture
 def shim(tmp_path: Path) -> Path:
     library = tmp_path / "unsynced.so"
-    command = ["gcc", "-O1", "-shared", "-fPIC", "-o", str(library), str(HERE / "unsynced.c"), "-ldl", "-lpthread"]
+    command = [
+        "gcc",
+        "-O1",
+        "-shared",
+        "-fPIC",
+        "-o",
+        str(library),
+        str(HERE / "unsynced.c"),
+        "-ldl",
+        "-lpthread",
+    ]
     subprocess.run(command, check=True)
     return library
 
@@ -39,7 +49,9 @@ async def flood(engine: EngineProcess, prefix: str, enough: int) -> Crowd:
     return crowd
 
 
-async def test_a_disk_that_forgets_loses_nothing_acknowledged(config: Path, tmp_path: Path, shim: Path) -> None:
+async def test_a_disk_that_forgets_loses_nothing_acknowledged(
+    config: Path, tmp_path: Path, shim: Path
+) -> None:
     live, disk = tmp_path / "live", tmp_path / "disk"
     disk.mkdir()
     env = {"LD_PRELOAD": str(shim), "UNSYNCED_LIVE": str(live), "UNSYNCED_DISK": str(disk)}
@@ -54,7 +66,8 @@ async def test_a_disk_that_forgets_loses_nothing_acknowledged(config: Path, tmp_
 
 async def test_each_acknowledgement_follows_a_completed_sync(config: Path, tmp_path: Path) -> None:
     trace = tmp_path / "trace"
-    strace = ("strace", "-f", "-y", "-ttt", "-s", "65536", "-e", "trace=pwrite64,fdatasync,fsync,write,sendto,writev,sendmsg", "-o", str(trace))  # fmt: skip
+    calls = "trace=pwrite64,fdatasync,fsync,write,sendto,writev,sendmsg"
+    strace = ("strace", "-f", "-y", "-ttt", "-s", "65536", "-e", calls, "-o", str(trace))
     crowd = await flood(EngineProcess(config, tmp_path / "data", wrapper=strace), "S", enough=100)
     durable, acknowledged = follow(trace.read_bytes())
     assert len(acknowledged & crowd.accepted) >= 100

@@ -8,7 +8,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -154,6 +155,18 @@ class Installation:
             return found if found and all(d["state"] in states for d in found) else []
 
         return await until(over)
+
+
+@asynccontextmanager
+async def running(directory: Path, files: Mapping[str, str]) -> AsyncIterator[Installation]:
+    """An installation that runs; at the end it must stop cleanly."""
+    site = Installation(directory, files)
+    try:
+        await site.start()
+        yield site
+        assert await site.stop() == 0, site.log()[-2000:]
+    finally:
+        site.kill()
 
 
 async def until(look: Callable[[], Awaitable[T]]) -> T:

@@ -27,7 +27,13 @@ def msh(kind: str, control: str, time: str, sender: str = "ADT1", mode: str = "P
     return f"MSH|^~\\&|{sender}|GHH|CW|HOSPITAL|{time}||{kind}|{control}|{mode}|2.5.1"
 
 
-def pid(mrn: str, ids: str = "", family: str = "EVERYMAN", born: str = "19610615", more: Mapping[int, str] | None = None) -> str:
+def pid(
+    mrn: str,
+    ids: str = "",
+    family: str = "EVERYMAN",
+    born: str = "19610615",
+    more: Mapping[int, str] | None = None,
+) -> str:
     """`ids` is the whole of PID-3."""
     who = {1: "1", 3: ids or f"{mrn}^^^MRN^MR", 5: f"{family}^ADAM^A", 7: born, 8: "M"}
     return segment("PID", {**who, 11: "2222 HOME ST^^GREENSBORO^NC^27401", **(more or {})})
@@ -50,7 +56,15 @@ def adt(
 ) -> bytes:
     """An event of one patient's stay. `more` are fields of PID, `last` is one more segment."""
     time = time or later()
-    stay = {1: "1", 2: "I", 3: f"{ward}^2012^01", 7: "004777^ATTEND^AARON", 10: "SUR", 19: f"V{mrn}^^^VISIT", 44: "20260301"}
+    stay = {
+        1: "1",
+        2: "I",
+        3: f"{ward}^2012^01",
+        7: "004777^ATTEND^AARON",
+        10: "SUR",
+        19: f"V{mrn}^^^VISIT",
+        44: "20260301",
+    }
     if event == "A03":
         stay[45] = time
     return message(
@@ -65,7 +79,9 @@ def adt(
 def a40(control: str, mrn: str, prior: str, *, time: str = "") -> bytes:
     """`prior` is merged into `mrn`."""
     time = time or later()
-    return message(msh("ADT^A40^ADT_A39", control, time), f"EVN|A40|{time}", pid(mrn), f"MRG|{prior}^^^MRN^MR")
+    return message(
+        msh("ADT^A40^ADT_A39", control, time), f"EVN|A40|{time}", pid(mrn), f"MRG|{prior}^^^MRN^MR"
+    )
 
 
 def oru(
@@ -86,6 +102,30 @@ def oru(
     return message(
         msh("ORU^R01^ORU_R01", control, time, sender),
         pid(mrn),
-        segment("OBR", {1: "1", 2: f"P{order}^HIS", 3: f"F{order}^LIS", 4: "24323-8^Metabolic panel^LN", 7: taken, 22: reported or time, 25: status}),
-        segment("OBX", {1: "1", 2: "NM", 3: code, 5: value, 6: "mmol/L^^UCUM", 7: "3.5-5.1", 8: flag, 11: status, 14: taken}),
+        segment(
+            "OBR",
+            {
+                1: "1",
+                2: f"P{order}^HIS",
+                3: f"F{order}^LIS",
+                4: "24323-8^Metabolic panel^LN",
+                7: taken,
+                22: reported or time,
+                25: status,
+            },
+        ),
+        segment(
+            "OBX",
+            {
+                1: "1",
+                2: "NM",
+                3: code,
+                5: value,
+                6: "mmol/L^^UCUM",
+                7: "3.5-5.1",
+                8: flag,
+                11: status,
+                14: taken,
+            },
+        ),
     )

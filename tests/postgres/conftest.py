@@ -27,7 +27,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     data = home / "data"
 
     def run(command: str) -> None:
-        subprocess.run([*as_user, command] if as_user else ["sh", "-c", command], check=True, capture_output=True)
+        subprocess.run(
+            [*as_user, command] if as_user else ["sh", "-c", command], check=True, capture_output=True
+        )
 
     run(f"{BIN} -D {data} -A trust -U postgres --no-sync")
     run(f"{BIN.parent}/pg_ctl -D {data} -w -l {home}/log -o '-k {home} -h \"\"' start")

@@ -13,8 +13,11 @@ from store.chart import Applied
 from store.database.sqlite import Sqlite, create
 from store.facts import Clock, Fact, Link
 from store.identity import Authority, Identity, reference
+from tests.said import ready
 
-IDENTITY = Identity(b"test", [Authority("mrn", "urn:mrn", identifies=True), Authority("epi", "urn:epi", identifies=True)])
+IDENTITY = Identity(
+    b"test", [Authority("mrn", "urn:mrn", identifies=True), Authority("epi", "urn:epi", identifies=True)]
+)
 MRN, EPI = IDENTITY.authorities
 Story = list[tuple[Fact | Link, ...]]
 
@@ -29,7 +32,15 @@ def demographics(time: int, value: str, family: str, **more: object) -> Fact:
     return Fact("Patient", key, Clock(time, sent=time), elements)
 
 
-def visit(time: int, event: str, value: str = "1", *, cancels: str = "", establishes: bool = True, **elements: object) -> Fact:
+def visit(
+    time: int,
+    event: str,
+    value: str = "1",
+    *,
+    cancels: str = "",
+    establishes: bool = True,
+    **elements: object,
+) -> Fact:
     key = IDENTITY.key("Encounter", "urn:visit", "V" + value, patient(value))
     common = {"class": {"code": "IMP"}, "subject": reference("Patient", patient(value)), **elements}
     return Fact("Encounter", key, Clock(time, sent=time), common, patient(value), event, cancels, establishes)
@@ -38,13 +49,22 @@ def visit(time: int, event: str, value: str = "1", *, cancels: str = "", establi
 def result(time: int, status: str, rank: int, text: str, sent: int) -> Fact:
     key = IDENTITY.key("Observation", "lab", "F1", "2823-3")
     value = {"valueString": text} if text != "?" else {"dataAbsentReason": {"text": "pending"}}
-    elements = {"status": status, "code": {"text": "K"}, "subject": reference("Patient", patient("1")), **value}
+    elements = {
+        "status": status,
+        "code": {"text": "K"},
+        "subject": reference("Patient", patient("1")),
+        **value,
+    }
     return Fact("Observation", key, Clock(time, status=rank, sent=sent), elements, patient("1"))
 
 
 def report(time: int, rank: int, status: str, *results: str) -> Fact:
     key = IDENTITY.key("DiagnosticReport", "lab", "F1")
-    elements = {"status": status, "code": {"text": "BMP"}, "result": [{"reference": f"Observation/{r}"} for r in results]}
+    elements = {
+        "status": status,
+        "code": {"text": "BMP"},
+        "result": [{"reference": f"Observation/{r}"} for r in results],
+    }
     return Fact("DiagnosticReport", key, Clock(time, status=rank, sent=time), elements, patient("1"))
 
 
@@ -53,7 +73,9 @@ def merge(time: int, prior: str, survivor: str) -> Link:
 
 
 def claim(time: int, value: str, other: str) -> Link:
-    return Link(IDENTITY.patient_key(EPI, other), patient(value), Clock(time, sent=time), "claim", "PID-3[2].1")
+    return Link(
+        IDENTITY.patient_key(EPI, other), patient(value), Clock(time, sent=time), "claim", "PID-3[2].1"
+    )
 
 
 STORY: Story = [
@@ -92,7 +114,7 @@ def filed(connection: Sqlite, story: Story, order: list[int]) -> tuple[str, froz
         n = waiting.pop(0)
         id = ids.setdefault(n, len(ids) + 1)
         names[id] = n
-        applied: Applied = chart.apply(connection, id, len(ended), story[n])
+        applied: Applied = chart.apply(connection, id, len(ended), ready(story[n]))
         ended[n] = applied.withheld is not None
         for other, _ in applied.withhold:
             ended[names[other]] = True

@@ -4,25 +4,28 @@ from engine.message import State, Stop
 from formats import hl7v2
 from store.facts import Clock, Link
 from store.identity import fhir_id
+from tests.transforms.messages import msh, seg
 from transforms.hl7v2_to_fhir import hl7v2_to_fhir
 
-PID = (
-    "PID|1||MR001^7^M10^HOSP^MR~N900^^^NAT^NI||Sørensen^Anna^Maria^Jr^Dr^MD^L~^Annie^^^^^N|Holm|19700315|F||"
-    "|12 Elm St&Elm St&12^Flat 2^Ashford^NY^12345^USA^H^^KINGS|KINGS|(555)555-1001^PRN^PH~^NET^Internet^anna@example.org"
-    "|(555)555-2001|ENG^English^ISO639|M|A|ACC77^^^HOSP^AN|111223333|D123^NY^20300101||||Y|2"
+PID = seg(
+    "PID",
+    f3="MR001^7^M10^HOSP^MR~N900^^^NAT^NI",
+    f5="Sørensen^Anna^Maria^Jr^Dr^MD^L~^Annie^^^^^N",
+    f6="Holm",
+    f7="19700315",
+    f8="F",
+    f11="12 Elm St&Elm St&12^Flat 2^Ashford^NY^12345^USA^H^^KINGS",
+    f13="(555)555-1001^PRN^PH~^NET^Internet^anna@example.org",
+    f14="(555)555-2001",
+    f15="ENG^English^ISO639",
+    f16="M",
+    f17="A",
+    f18="ACC77^^^HOSP^AN",
+    f19="111223333",
+    f20="D123^NY^20300101",
+    f24="Y",
+    f25="2",
 )
-
-
-def seg(name, **fields):
-    """A segment by its fields: seg("PV1", f2="I", f19="V5")."""
-    numbered = {int(name[1:]): value for name, value in fields.items()}
-    return "|".join([name, *(numbered.get(n, "") for n in range(1, max(numbered) + 1))])
-
-
-def msh(event, time="20250301081700", kind="ADT"):
-    return f"MSH|^~\\&|HIS|HOSP|CW|HOSP|{time}||{kind}^{event}|C1|P|2.5.1||||||UNICODE UTF-8"
-
-
 PV1 = seg(
     "PV1",
     f2="I",

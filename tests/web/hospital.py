@@ -32,6 +32,7 @@ from store.database.sqlite import Sqlite, create
 from store.facts import Clock, Fact, Link
 from store.identity import Authority, Identity, fhir_id
 from store.reason import Reason
+from tests.said import ready
 
 MRN = Authority("mrn", "urn:oid:2.999.1", frozenset({"HOSP"}), identifies=True, normalise=("strip", "upper"))
 NATIONAL = Authority("national", "urn:oid:2.999.2", identifies=True)
@@ -127,19 +128,26 @@ CONFIGURATION = Configuration(
 
 
 class Server(uvicorn.Server):
-    """uvicorn as a part of the test's process."""
+    """uvicorn as a part of the test process; it stops at once, because its clients are gone before it."""
 
     def __init__(self, app: Any) -> None:
         super().__init__(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
-        self.up = asyncio.Event()
+        self.up, self.over = asyncio.Event(), asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
         self.up.set()
+        await self.over.wait()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
 
 
 @contextlib.asynccontextmanager
@@ -150,7 +158,7 @@ async def served(app: Any, listening: socket.socket) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        server.should_exit = True
+        server.over.set()
         await asyncio.wait_for(task, 10)
 
 
@@ -179,7 +187,7 @@ class Hospital:
             if state is not State.RECEIVED:
                 patient = patient_key(about) if about else None
                 processed = Processed(
-                    receipt.message, state, reason, "ADT^A01", patient, "", said, tuple(outgoing)
+                    receipt.message, state, reason, "ADT^A01", patient, "", ready(said), tuple(outgoing)
                 )
                 file(connection, IDENTITY, processed, at)
             return receipt.message
