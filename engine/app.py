@@ -11,7 +11,7 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -66,19 +66,25 @@ def run(config: Path, data: Path, env: str | None) -> int:
             return uvloop.run(_Engine(configuration, data, connection, compute).serve())
 
 
-def load(config: Path, env: str | None, identity_secret: bytes) -> Configuration | list[Problem]:
-    """Compile a configuration directory with every installed plugin."""
+def load(
+    config: Path, env: str | None, secret: bytes, environ: Mapping[str, str] = os.environ
+) -> Configuration | list[Problem]:
+    """Compile a configuration directory with every installed plugin; `secret` is the identity key."""
     from engine.config.load import load as compile_configuration
 
     discover("adapters", "transforms")
-    return compile_configuration(config, env, os.environ, identity_secret)
+    return compile_configuration(config, env, environ, secret)
 
 
 def check(config: Path, env: str | None) -> int:
     """Lint everything; print all problems at once."""
+    from engine.config.tests import read_cases
+
     configuration = load(config, env, b"check")
     if isinstance(configuration, list):
         return _report(configuration)
+    if problems := read_cases(config, configuration)[1]:
+        return _report(problems)
     for warning in configuration.warnings:
         print(f"warning: {warning}")
     print(f"ok: {len(configuration.channels)} channels, {len(configuration.partners)} destinations")
@@ -88,8 +94,9 @@ def check(config: Path, env: str | None) -> int:
 def test(config: Path, env: str | None) -> int:
     """Run the tests beside the channels; print a field-level diff of each that fails."""
     from engine.config.tests import run_tests
+    from engine.config.variables import Pretended
 
-    configuration = load(config, env, b"test")
+    configuration = load(config, env, b"test", Pretended(os.environ))
     return _report(configuration) if isinstance(configuration, list) else run_tests(config, configuration)
 
 
@@ -223,7 +230,7 @@ class _Engine:
         self.metrics = Metrics()
         identity = self.configuration.identity
         self.dispatchers = {
-            p.name: Dispatcher(p, self.reader, self.committer, self.metrics)
+            p.name: Dispatcher(p, self.reader, self.committer, self.metrics, identity.origin)
             for p in self.configuration.partners
         }
         self.worker = Worker(
@@ -379,8 +386,8 @@ class _Server(uvicorn.Server):
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         task = asyncio.create_task(self.serve())
-        while not self.started and not task.done():
-            await asyncio.sleep(0.005)  # noqa: ASYNC110: uvicorn offers no event
+        while not self.started and not task.done():  # noqa: ASYNC110 - uvicorn offers no event
+            await asyncio.sleep(0.005)
         if not self.started:
             raise OSError("the HTTP address is taken; set CHARTWIRE_HTTP=HOST:PORT")
         try:

@@ -90,11 +90,12 @@ class Delivery:
     lane: int
     body: bytes
     attempts: int = 0
+    origin: str = "CW"  # tells this installation's control ids from any other's
 
     @property
     def control(self) -> str:
         """Our outgoing control id (MSH-10 and the like): at most 20 characters, the same on every attempt."""
-        return f"CW{self.id}"
+        return f"{self.origin}{self.id}"
 
 
 @dataclass(frozen=True, slots=True)

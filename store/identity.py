@@ -70,6 +70,11 @@ class Identity:
         text = b"\x1f".join(p if isinstance(p, bytes) else p.encode() for p in parts)
         return hashlib.blake2b(text, digest_size=16, key=self._secret).digest()
 
+    @property
+    def origin(self) -> str:
+        """Six characters that begin every outgoing control id, so that a new installation repeats none."""
+        return base64.b32encode(self.key("origin"))[:6].decode()
+
     def lane(self, owner: str, order: str) -> int:
         """The opaque lane of one order key at one channel or destination; a clash only shares a lane."""
         return int.from_bytes(self.key("lane", owner, order)[:7], "big")

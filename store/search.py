@@ -104,10 +104,12 @@ def _span(start: datetime, month: str | None, day: str | None, hour: str | None,
     if day:
         return 86_400_000_000
     if month:
-        after = (start.replace(day=28) + timedelta(days=4)).replace(day=1)
-    else:
-        after = start.replace(year=start.year + 1)
-    return (after - start) // timedelta(microseconds=1)
+        return (_next_month(start) - start) // timedelta(microseconds=1)
+    return (start.replace(year=start.year + 1) - start) // timedelta(microseconds=1)
+
+
+def _next_month(first: datetime) -> datetime:
+    return (first + timedelta(days=31)).replace(day=1)
 
 
 def _list(body: Body, name: str) -> Iterable[Body]:

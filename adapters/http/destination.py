@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from adapters.http import tls
+from adapters import tls
 from adapters.http.answers import KEY, Meaning, outcome
 from adapters.http.content import FHIR, control, kind
 from engine.message import Delivery, Outcome, Retry, Unknown

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from adapters.http import tls
+from adapters import tls
 from engine.plugin import Intake, Ready, source
 from engine.settings import Seconds, Secret, Size
 

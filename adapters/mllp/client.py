@@ -15,8 +15,8 @@ from ssl import SSLContext
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from adapters import tls
 from adapters.mllp import header as msh
-from adapters.mllp import tls
 from adapters.mllp.answer import Answer
 from adapters.mllp.framing import VT, Frame, Framer
 from adapters.mllp.outbound import Failure, Outbound, connect

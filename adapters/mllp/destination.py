@@ -8,8 +8,8 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import Annotated, Literal
 
+from adapters import tls
 from adapters.mllp import header as msh
-from adapters.mllp import tls
 from adapters.mllp.answer import Answer, Code
 from adapters.mllp.framing import FS
 from adapters.mllp.outbound import Failure, Outbound, connect

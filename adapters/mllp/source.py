@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-from adapters.mllp import tls
+from adapters import tls
 from adapters.mllp.acknowledgement import Acknowledger, Code, Verdict
 from adapters.mllp.framing import Framer
 from adapters.mllp.inbound import Inbound, Listener

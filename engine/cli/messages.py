@@ -27,8 +27,10 @@ def listing(asked: argparse.Namespace) -> int:
         return refusal(error)
     if asked.json:
         _lines(found)
-    else:
+    elif found:
         _table(COLUMNS, [{**m, "received": local(m["received"])} for m in found])
+    else:
+        print("no messages")
     return 0
 
 
@@ -126,7 +128,7 @@ def _lines(rows: Sequence[Json]) -> None:
 
 
 def _table(columns: Sequence[str], rows: Sequence[Json], indent: str = "") -> None:
-    """Columns as wide as what is in them; none if there are no rows."""
+    """Columns as wide as what is in them; nothing if there are no rows."""
     cells = [[_plain(row[column]) for column in columns] for row in rows]
     if not cells:
         return

@@ -23,8 +23,8 @@ class Head(NamedTuple):
     created: int
     body: bytes
 
-    def delivery(self, destination: str, lane: int) -> Delivery:
-        return Delivery(self.id, self.message, destination, lane, self.body, self.attempts)
+    def delivery(self, destination: str, lane: int, origin: str) -> Delivery:
+        return Delivery(self.id, self.message, destination, lane, self.body, self.attempts, origin)
 
 
 def head(connection: Connection, destination: str, lane: int) -> Head | None:

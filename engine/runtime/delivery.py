@@ -28,8 +28,11 @@ log = structlog.get_logger("delivery")
 class Dispatcher:
     """All lanes of one destination; `connections` deliveries at a time, at most one per lane."""
 
-    def __init__(self, partner: Partner, reader: Connection, committer: Committer, metrics: Metrics) -> None:
+    def __init__(
+        self, partner: Partner, reader: Connection, committer: Committer, metrics: Metrics, origin: str
+    ) -> None:
         self.partner = partner
+        self._origin = origin
         self._reader = reader
         self._committer = committer
         self._metrics = metrics
@@ -87,7 +90,9 @@ class Dispatcher:
 
     async def _deliver(self, head: Head, lane: int) -> Outcome:
         try:
-            return await self.partner.destination.deliver(head.delivery(self.partner.name, lane))
+            return await self.partner.destination.deliver(
+                head.delivery(self.partner.name, lane, self._origin)
+            )
         except Exception as e:  # a defect of an adapter must not stop the other lanes
             log.error(
                 "destination failed", destination=self.partner.name, delivery=head.id, error=type(e).__name__

@@ -19,8 +19,8 @@ CONFIG = Path(__file__).parent / "config"
 DEADLINE = 30.0
 
 
-class End(NamedTuple):
-    """What became of one message: MSH-9 as sent, MSA-1 (`-`: no answer), end state, reason and place."""
+class Ended(NamedTuple):
+    """What became of one message: MSH-9 as sent, MSA-1 (`-`: no answer), end state, reason and its place."""
 
     path: str
     number: int
@@ -37,12 +37,12 @@ def started(data: Path) -> tuple[EngineProcess, int]:
     return engine, port_of(engine.start()["sources"]["corpus"])
 
 
-def walk(data: Path, port: int, samples: Sequence[Sample]) -> list[End]:
-    """Send each sample in turn, wait until all are settled, and read where they ended."""
+def walk(data: Path, port: int, samples: Sequence[Sample]) -> list[Ended]:
+    """Send one sample after the other, wait until all are settled, and read where they ended."""
     acks = asyncio.run(_send(port, samples))
     ends = _ends(settled(data))
     return [
-        End(s.path, s.number, kind(s.body), ack, *ends[_digest(s.body)])
+        Ended(s.path, s.number, kind(s.body), ack, *ends[_digest(s.body)])
         for s, ack in zip(samples, acks, strict=True)
     ]
 
@@ -58,14 +58,14 @@ async def _exchange(port: int, body: bytes) -> str:
     writer.write_eof()
     answer = await reader.read()
     writer.close()
-    return code(answer)
+    return acknowledged(answer)
 
 
-def code(answer: bytes) -> str:
+def acknowledged(answer: bytes) -> str:
     """MSA-1, whatever the delimiter."""
-    msa = [line for line in answer.split(b"\r") if line.startswith(b"MSA")]
-    assert len(msa) <= 1, "one message got several answers"
-    return msa[0].split(msa[0][3:4])[1].decode() if msa else "-"
+    found = [line for line in answer.split(b"\r") if line.startswith(b"MSA")]
+    assert len(found) <= 1, "one message got several answers"
+    return found[0].split(found[0][3:4])[1].decode() if found else "-"
 
 
 def kind(body: bytes) -> str:
@@ -77,11 +77,12 @@ def kind(body: bytes) -> str:
 
 def _ends(reader: Sqlite) -> dict[bytes, tuple[str, str, str]]:
     """End state, reason and place by the digest of the bytes; equal bytes end equally."""
-    rows = reader.all("""SELECT b.data, m.state, coalesce(m.code, ''), coalesce(m.place, '')
+    rows = reader.all("""SELECT b.data, m.state, coalesce(m.code, '-'), coalesce(m.place, '-')
                          FROM message m JOIN body b ON b.message = m.id""")
     found: dict[bytes, tuple[str, str, str]] = {}
-    for body, *end in rows:
-        assert found.setdefault(_digest(body), tuple(end)) == tuple(end)
+    for body, state, code, place in rows:
+        ended = (state, code, place)
+        assert found.setdefault(_digest(body), ended) == ended
     return found
 
 

@@ -108,13 +108,17 @@ class Installation:
 
         return await asyncio.to_thread(asked)
 
-    async def get(self, path: str) -> Json:
-        """What a client with a token gets; it must be there."""
+    async def read(self, path: str) -> Answer:
+        """What a client with a token is answered."""
         if not self._token:
             made = await self.command("token", "create", "--name", "test")
             assert made.returncode == 0, made.stderr
             self._token = made.stdout.strip()
-        answer = await self.ask(path, {"Authorization": f"Bearer {self._token}"})
+        return await self.ask(path, {"Authorization": f"Bearer {self._token}"})
+
+    async def get(self, path: str) -> Json:
+        """What must be there."""
+        answer = await self.read(path)
         assert answer.status == 200, answer
         found: Json = answer.json
         return found

@@ -39,11 +39,6 @@ class Row(NamedTuple):
     err: str
 
 
-def keyless(body: bytes) -> bytes:
-    """With an id that no other row has, and a place for the key."""
-    return body
-
-
 BAD = {
     "a required segment is missing": Row(
         adt("KEY", "X").replace(b"PID|", b"ZID|"), "required-segment", "PID", "PID^1"

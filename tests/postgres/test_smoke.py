@@ -72,7 +72,13 @@ def test_a_message_is_taken_once_filed_and_queued(database: Postgres) -> None:
     assert isinstance(first, Accepted)
     assert inbox.append(database, "adt", received, 2) == Duplicate(first.message)
     assert [w.body for w in inbox.waiting(database, 0, 10)] == [received.body]
-    asked = Processed(first.message, State.STORED, kind="ADT^A01", said=ready(STORY[0]), outgoing=(Outgoing("r", "d", "k", None),))  # fmt: skip
+    asked = Processed(
+        first.message,
+        State.STORED,
+        kind="ADT^A01",
+        said=ready(STORY[0]),
+        outgoing=(Outgoing("r", "d", "k", None),),
+    )
     ended = file(database, IDENTITY, asked, 3)
     assert outbox.lanes(database, "d") == [ended.lanes[0][1]]
     head = outbox.head(database, "d", ended.lanes[0][1])

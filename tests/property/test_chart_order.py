@@ -79,9 +79,25 @@ def claim(time: int, value: str, other: str) -> Link:
 
 
 STORY: Story = [
-    (demographics(10, "1", "FIRST"), visit(10, "A01", status="in-progress", period={"start": "2026-01-01"}), claim(10, "1", "E1")),
-    (demographics(20, "1", "SECOND", birthDate="1980-01-01"), visit(20, "A08", establishes=False, priority={"text": "U"})),
-    (demographics(30, "1", "SECOND"), visit(30, "A03", status="finished", period={"end": "2026-01-05"}, hospitalization={"dischargeDisposition": {"text": "home"}})),
+    (
+        demographics(10, "1", "FIRST"),
+        visit(10, "A01", status="in-progress", period={"start": "2026-01-01"}),
+        claim(10, "1", "E1"),
+    ),
+    (
+        demographics(20, "1", "SECOND", birthDate="1980-01-01"),
+        visit(20, "A08", establishes=False, priority={"text": "U"}),
+    ),
+    (
+        demographics(30, "1", "SECOND"),
+        visit(
+            30,
+            "A03",
+            status="finished",
+            period={"end": "2026-01-05"},
+            hospitalization={"dischargeDisposition": {"text": "home"}},
+        ),
+    ),
     (demographics(40, "1", "SECOND", birthDate=None), visit(40, "A13", cancels="A03", status="in-progress")),
     (result(50, "preliminary", 1, "?", 50), report(50, 1, "preliminary", "a", "b")),
     (result(50, "final", 2, "6.30", 55), report(50, 2, "final", "a", "b")),
@@ -96,7 +112,7 @@ STORY: Story = [
     (demographics(93, "5", "LATER"), claim(6, "5", "E4")),
     (demographics(94, "5", "LATER"), merge(94, "5", "4"), claim(94, "5", "E4")),
     (visit(95, "A08", "6", establishes=False, status="in-progress"),),
-]  # fmt: skip
+]
 
 
 def open_chart() -> Sqlite:

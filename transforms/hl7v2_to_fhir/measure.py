@@ -169,7 +169,7 @@ def pointer(raw: bytes, reader: Reader) -> Value | None:
     if not is_uri(where):
         return _text(raw, reader)
     leaves = [*raw.split(reader.delimiters[0]), b"", b"", b""]
-    return _attachment({"url": where}, leaves, reader)
+    return _attachment({"url": where}, leaves[1:], reader)
 
 
 def _attachment(content: Value, leaves: list[bytes], reader: Reader) -> Value:

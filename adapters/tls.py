@@ -1,4 +1,4 @@
-"""TLS for MLLP, 1.2 at least (`mllps`), and what is to be said where there is none."""
+"""TLS for every wire that listens or calls, 1.2 at least, and what is to be said where there is none."""
 
 from __future__ import annotations
 
