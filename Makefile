@@ -5,7 +5,7 @@
 #   make test     every check and every test
 #   make check    the repository's own configuration: lint, then channels/*.test.yaml
 #   make bench    how fast, beside what this machine could do at best
-#   make soak     hours of traffic; memory and queues must stay flat
+#   make soak     an hour of traffic, ARGS="--minutes 600" for longer; memory and queues must stay flat
 #   make lint     ruff, mypy, import contracts
 
 PYTHON ?= python3
@@ -23,7 +23,7 @@ demo: .venv/.project
 	@$(BIN)/python -m demo $(if $(filter-out 0,$(EXIT)),--exit) $(ARGS)
 
 run: .venv/.project
-	@exec $(BIN)/chartwire run $(ARGS)
+	@umask 077 && mkdir -p data/archive && exec $(BIN)/chartwire run $(ARGS)
 
 test: lint system
 	@$(BIN)/pytest $(ARGS)

@@ -22,7 +22,7 @@ from typing import Any
 from demo import chart, summary
 from demo.archive import arrivals
 from demo.chart import Server
-from demo.children import Child, Failed, Said, ask, chartwire, free_ports, python, ready
+from demo.children import PATIENCE, Child, Failed, Said, ask, chartwire, free_ports, python, ready
 from demo.queues import waiting
 from demo.seen import Seen, complete, faults
 from demo.story import known, story
@@ -70,7 +70,10 @@ class Demo:
 
     def _addresses(self) -> dict[str, str]:
         """The configuration's ${NAMES}: free ports, so that two demos can run side by side."""
-        _, said = self._heard.get(timeout=30)
+        try:
+            _, said = self._heard.get(timeout=PATIENCE)
+        except queue.Empty:
+            raise Failed(f"the receivers do not listen; see {self.place}/receivers.log") from None
         ports: dict[str, int] = said["ready"]
         self.warehouse = Server(f"http://127.0.0.1:{ports['warehouse']}/fhir")
         adt, lab = free_ports(2)

@@ -18,7 +18,7 @@ def arrivals(folder: Path) -> list[Arrived]:
 
 
 def _number(file: Path) -> int:
-    found = _NUMBER.search(file.name)
+    found = _NUMBER.search(file.stem.rpartition("-")[2])
     return int(found[0]) if found else 0
 
 

@@ -24,6 +24,11 @@ class Authority:
     aliases: frozenset[str] = frozenset()
     identifies: bool = False  # may its identifiers tell one patient from another?
     normalise: tuple[str, ...] = ("strip",)  # of: strip, upper, digits, unpad
+    types: tuple[str, ...] = ()  # CX-5 of its patients' numbers, where it numbers visits and the like too
+
+    def numbers_patients(self, type: str) -> bool:
+        """May a number of this type (CX-5) tell one patient from another? One without a type may."""
+        return self.identifies and (not self.types or not type or type in self.types)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +77,8 @@ class Identity:
 
     @property
     def origin(self) -> str:
-        """Six characters that begin every outgoing control id, so that a new installation repeats none."""
-        return base64.b32encode(self.key("origin"))[:6].decode()
+        """Six characters and a dash that begin every outgoing control id, so that a new installation repeats none."""
+        return base64.b32encode(self.key("origin"))[:6].decode() + "-"
 
     def lane(self, owner: str, order: str) -> int:
         """The opaque lane of one order key at one channel or destination; a clash only shares a lane."""
@@ -107,7 +112,7 @@ class Identity:
         found: dict[str, dict[str, str]] = {}
         for i in valued:
             authority = self.authority(i.assigners) if any(i.assigners) else default
-            if authority and authority.identifies and (value := normalised(authority, i.value)):
+            if authority and authority.numbers_patients(i.type) and (value := normalised(authority, i.value)):
                 found.setdefault(authority.name, {}).setdefault(value, i.place)
         ordered = [a for a in self.authorities if a.name in found]
         if not ordered:

@@ -35,7 +35,7 @@ def compiled(parts: Parts, secret: bytes, warnings: tuple[str, ...]) -> Configur
 
 def _authorities(part: Part) -> list[Authority]:
     return [
-        Authority(name, s.namespace, frozenset(s.aliases), s.identifies, s.normalise)
+        Authority(name, s.namespace, frozenset(s.aliases), s.identifies, s.normalise, s.types)
         for name, s in part.values.get("authorities", {}).items()
     ]
 

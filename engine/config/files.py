@@ -128,6 +128,10 @@ class AuthoritySettings:
         tuple[Literal["strip", "upper", "digits", "unpad"], ...],
         "how two spellings become one, in order",
     ] = ("strip",)
+    types: Annotated[
+        tuple[str, ...],
+        "CX-5 of its patients' numbers, where it numbers visits or accounts too; default: all",
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,6 +82,6 @@ class Waiting(NamedTuple):
     body: bytes
 
 
-def waiting(connection: Connection, after: int, limit: int) -> list[Waiting]:
+def waiting(connection: Connection, limit: int) -> list[Waiting]:
     """The next messages in order of arrival."""
-    return [Waiting(*row) for row in connection.all(SQL.waiting, (after, limit))]
+    return [Waiting(*row) for row in connection.all(SQL.waiting, (limit,))]

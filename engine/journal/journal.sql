@@ -17,7 +17,7 @@ UPDATE message SET state = 'RECEIVED', repeats = repeats + 1 WHERE id = $1
 
 -- name: waiting
 SELECT m.id, m.channel, m.received, b.data FROM message m JOIN body b ON b.message = m.id
-WHERE m.state = 'RECEIVED' AND m.id > $1 ORDER BY m.id LIMIT $2
+WHERE m.state = 'RECEIVED' ORDER BY m.id LIMIT $1
 
 -- name: settle
 UPDATE message SET state = $1, code = $2, reason = $3, place = $4, kind = $5, patient = $6, settled = $7 WHERE id = $8
@@ -36,15 +36,13 @@ VALUES ($1, $2, $3, $4, $5, 'QUEUED', $6) ON CONFLICT (message, route) DO NOTHIN
 SELECT DISTINCT lane FROM delivery WHERE destination = $1 AND state = 'QUEUED'
 
 -- name: lane
-SELECT d.id, d.message, d.state, d.attempts, d.due, d.created, coalesce(d.body, b.data)
+SELECT d.id, d.message, d.state, d.attempts, d.due, d.tried, coalesce(d.body, b.data)
 FROM delivery d LEFT JOIN body b ON b.message = d.message
 WHERE d.destination = $1 AND d.lane = $2 AND d.state IN ('QUEUED', 'HELD') ORDER BY d.id LIMIT $3
 
 -- name: deliver
-UPDATE delivery SET state = $1, attempts = $2, due = $3, settled = $4, code = $5, reason = $6, reply = $7 WHERE id = $8
-
--- name: unhold
-UPDATE delivery SET state = 'QUEUED', due = 0 WHERE state = 'HELD'
+UPDATE delivery SET state = $1, attempts = $2, due = $3, tried = $4, settled = $5, code = $6, reason = $7, reply = $8
+WHERE id = $9
 
 -- name: setting
 SELECT value FROM setting WHERE name = $1

@@ -13,14 +13,15 @@ from store.reason import Reason
 
 
 class Head(NamedTuple):
-    """The first unsettled delivery of a lane. `due` and `created` in microseconds since the epoch."""
+    """The first unsettled delivery of a lane. `due` (the next attempt) and `tried` (the first one, if there was
+    one) in microseconds since the epoch."""
 
     id: int
     message: int
     state: str
     attempts: int
     due: int
-    created: int
+    tried: int | None
     body: bytes
 
     def delivery(self, destination: str, lane: int, origin: str) -> Delivery:
@@ -44,6 +45,7 @@ class Verdict:
 
     state: str
     attempts: int
+    tried: int
     due: int = 0
     reason: Reason | None = None
     reply: bytes = b""
@@ -51,19 +53,19 @@ class Verdict:
 
 def judge(partner: Partner, head: Head, outcome: Outcome, now: int) -> Verdict:
     """The one retry policy. `now` in microseconds."""
-    attempts = head.attempts + 1
+    attempts, tried = head.attempts + 1, head.tried or now
     if isinstance(outcome, Delivered):
-        return Verdict("DELIVERED", attempts, reply=outcome.reply)
+        return Verdict("DELIVERED", attempts, tried, reply=outcome.reply)
     dead = "HELD" if partner.head == "block" else "DEAD"
     if isinstance(outcome, Rejected):
-        return Verdict(dead, attempts, reason=outcome.reason, reply=outcome.reply)
+        return Verdict(dead, attempts, tried, reason=outcome.reason, reply=outcome.reply)
     policy = partner.retry
     if not isinstance(outcome, Retry) and policy.unknown == "hold":
-        return Verdict("HELD", attempts, reason=outcome.reason)
-    if policy.give_up is not None and now - head.created > policy.give_up * 1e6:
-        return Verdict(dead, attempts, reason=outcome.reason)
+        return Verdict("HELD", attempts, tried, reason=outcome.reason)
+    if policy.give_up is not None and now - tried >= policy.give_up * 1e6:
+        return Verdict(dead, attempts, tried, reason=outcome.reason)
     wait = min(policy.max, policy.first * 2 ** min(head.attempts, 30))
-    return Verdict("QUEUED", attempts, now + int(wait * 1e6), outcome.reason)
+    return Verdict("QUEUED", attempts, tried, now + int(wait * 1e6), outcome.reason)
 
 
 def settle(connection: Connection, id: int, verdict: Verdict, now: int) -> None:
@@ -71,6 +73,6 @@ def settle(connection: Connection, id: int, verdict: Verdict, now: int) -> None:
     reason = verdict.reason
     settled = None if verdict.state == "QUEUED" else now
     why = (reason.code, str(reason)) if reason else (None, None)
-    connection.run(
-        SQL.deliver, (verdict.state, verdict.attempts, verdict.due, settled, *why, verdict.reply or None, id)
-    )
+    when = (verdict.due, verdict.tried, settled)
+    row = (verdict.state, verdict.attempts, *when, *why, verdict.reply or None, id)
+    connection.run(SQL.deliver, row)

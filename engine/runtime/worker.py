@@ -51,24 +51,24 @@ class Worker:
         """Until cancelled. What is in hand is finished by the committer; the rest stays in the journal."""
         loop = asyncio.get_running_loop()
         committing: asyncio.Task[None] | None = None
-        after = 0
+        held: frozenset[int] = frozenset()  # what is being committed, and still looks as if it were waiting
         try:
             while True:
                 self._woken.clear()
-                batch = inbox.waiting(self._reader, after, BATCH)
+                batch = [w for w in inbox.waiting(self._reader, BATCH + len(held)) if w.id not in held][
+                    :BATCH
+                ]
                 if not batch and committing is None:
-                    if after:
-                        after = 0  # a resend or a released message may wait behind
-                    else:
-                        await self._woken.wait()
+                    await self._woken.wait()
                     continue
                 computed = await loop.run_in_executor(self._threads, self._compute, batch) if batch else []
                 if committing is not None:
                     await committing
                 committing = asyncio.create_task(self._commit(batch, computed)) if batch else None
-                after = batch[-1].id if batch else after
+                held = frozenset(w.id for w in batch)
         finally:
             if committing is not None:
+                committing.cancel()  # the committer finishes what it has; a database that is down is not waited for
                 await asyncio.wait([committing])
             self._threads.shutdown()
 

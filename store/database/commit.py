@@ -87,11 +87,15 @@ class Committer:
         try:
             while batch := self._next():
                 self._settle(self._transact(batch))
-        except BaseException as e:  # an unknown commit outcome, or a bug: no sender may hang on it
-            left = [*batch, *self._first, *self._later]
-            self._stopping = True
-            self._settle([(job, None, Uncertain(str(e))) for job in left])
-            self._loop.call_soon_threadsafe(self._on_death, e)
+        except BaseException as e:  # an unknown commit outcome, or a bug
+            self._loop.call_soon_threadsafe(self._died, e, batch)
+
+    def _died(self, error: BaseException, batch: list[Job]) -> None:
+        """In the loop's thread, so that nothing is submitted meanwhile: nobody may wait for an answer for ever."""
+        self._stopping = True
+        for job in (*batch, *self._first, *self._later):
+            _finish(job, None, Uncertain(str(error)))
+        self._on_death(error)
 
     def _next(self) -> list[Job]:
         """Everything that a sender waits for, and one piece of the rest; empty when it is time to stop."""
@@ -112,9 +116,9 @@ class Committer:
             raise
         except Exception as e:
             self._connection.rollback()
-            if len(batch) > 1 and not self._is_down(e):
+            if len(batch) > 1 and not self.broken(e):
                 return [settled for job in batch for settled in self._transact([job])]
-            error = e if not self._is_down(e) else Down(str(e) or type(e).__name__)
+            error = e if not self.broken(e) else Down(str(e) or type(e).__name__)
             return [(job, None, error) for job in batch]
 
     def _together(self, batch: list[Job]) -> list[Settled]:
@@ -124,7 +128,8 @@ class Committer:
         self.commits += 1
         return settled
 
-    def _is_down(self, error: Exception) -> bool:
+    def broken(self, error: Exception) -> bool:
+        """Is this the database's failure, so that all work is to be undone, rather than one piece of work's?"""
         return isinstance(error, Down) or self._connection.broken(error)
 
     def _settle(self, settled: list[Settled]) -> None:

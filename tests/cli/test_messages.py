@@ -109,9 +109,9 @@ async def test_trace_tells_the_whole_story(hospital: Hospital, chartwire: Chartw
     ended = await chartwire("messages", "trace", "1", "--data", str(hospital.data))
     assert f"/fhir/Patient/{fhir_id(patient_key('1001'))}  version 1" in ended.out
     delivery = next(line for line in ended.out.splitlines() if "pager" in line)
-    assert delivery.split()[:5] == ["1", "pager", "QUEUED", "0", "CW1"]
+    assert delivery.split()[:5] == ["1", "pager", "QUEUED", "0", f"{IDENTITY.origin}1"]
     raw = await chartwire("messages", "trace", "1", "--json", "--data", str(hospital.data))
-    assert json.loads(raw.out)["deliveries"][0]["control"] == "CW1"
+    assert json.loads(raw.out)["deliveries"][0]["control"] == f"{IDENTITY.origin}1"
     nothing = await chartwire("messages", "trace", "2", "--data", str(hospital.data))
     assert "nothing" in nothing.out
     assert "none" in nothing.out

@@ -77,7 +77,7 @@ def kind(body: bytes) -> str:
 
 def _ends(reader: Sqlite) -> dict[bytes, tuple[str, str, str]]:
     """End state, reason and place by the digest of the bytes; equal bytes end equally."""
-    rows = reader.all("""SELECT b.data, m.state, coalesce(m.code, '-'), coalesce(m.place, '-')
+    rows = reader.all("""SELECT b.data, m.state, coalesce(nullif(m.code, ''), '-'), coalesce(nullif(m.place, ''), '-')
                          FROM message m JOIN body b ON b.message = m.id""")
     found: dict[bytes, tuple[str, str, str]] = {}
     for body, state, code, place in rows:

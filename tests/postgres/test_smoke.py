@@ -71,7 +71,7 @@ def test_a_message_is_taken_once_filed_and_queued(database: Postgres) -> None:
     first = inbox.append(database, "adt", received, 1)
     assert isinstance(first, Accepted)
     assert inbox.append(database, "adt", received, 2) == Duplicate(first.message)
-    assert [w.body for w in inbox.waiting(database, 0, 10)] == [received.body]
+    assert [w.body for w in inbox.waiting(database, 10)] == [received.body]
     asked = Processed(
         first.message,
         State.STORED,
@@ -84,4 +84,4 @@ def test_a_message_is_taken_once_filed_and_queued(database: Postgres) -> None:
     head = outbox.head(database, "d", ended.lanes[0][1])
     assert head is not None
     assert head.body == received.body
-    assert not inbox.waiting(database, 0, 10)
+    assert not inbox.waiting(database, 10)

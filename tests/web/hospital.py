@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -31,7 +31,6 @@ from store.database.commit import Committer
 from store.database.sqlite import Sqlite, create
 from store.facts import Clock, Fact, Link
 from store.identity import Authority, Identity, fhir_id
-from store.prepared import Prepared, prepare
 from store.reason import Reason
 from tests.said import ready
 
@@ -91,13 +90,6 @@ def visit(mrn: str, number: str, period: Mapping[str, str], at: int = 1, **more:
         elements["period"] = dict(period)
     key = IDENTITY.key("Encounter", mrn, number)
     return _fact("Encounter", key, elements, at, patient_key(mrn), **more)
-
-
-def ready(said: Iterable[Fact | Link]) -> tuple[Prepared | Link, ...]:
-    """As the pipeline hands it to the chart."""
-    prepared = [s if isinstance(s, Link) else prepare(s) for s in said]
-    assert not any(isinstance(p, Reason) for p in prepared), "the story itself is wrong"
-    return tuple(p for p in prepared if not isinstance(p, Reason))
 
 
 def merge(prior: str, survivor: str, at: int = 1) -> Link:

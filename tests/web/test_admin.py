@@ -221,7 +221,7 @@ async def test_a_trace_tells_what_a_message_made_and_who_was_told(hospital: Hosp
             assert (await json_of(response))["meta"]["source"] == f"urn:chartwire:message:{id}"
     first, second = story["deliveries"]
     assert (first["destination"], first["state"], first["attempts"]) == ("pager", "QUEUED", 0)
-    assert first["control"] == f"CW{first['id']}"
+    assert first["control"] == f"{IDENTITY.origin}{first['id']}"
     assert first["lane"] == str(IDENTITY.lane("pager", "1001"))
     assert (second["state"], second["attempts"], second["code"], second["reason"]) == (
         "DEAD",

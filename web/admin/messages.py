@@ -60,14 +60,15 @@ def _entry(entry: Entry) -> dict[str, Any]:
 
 
 def _deliveries(running: Running, message: int) -> list[dict[str, Any]]:
-    return [_delivery(sent) for sent in inquiry.deliveries(running.reader, message)]
+    origin = running.identity.origin
+    return [_delivery(sent, origin) for sent in inquiry.deliveries(running.reader, message)]
 
 
-def _delivery(sent: Sent) -> dict[str, Any]:
+def _delivery(sent: Sent, origin: str) -> dict[str, Any]:
     """`lane` is text because JSON readers round numbers as large."""
     return {
         "id": sent.id,
-        "control": Delivery(sent.id, 0, sent.destination, sent.lane, b"").control,
+        "control": Delivery(sent.id, 0, sent.destination, sent.lane, b"", origin=origin).control,
         "route": sent.route,
         "destination": sent.destination,
         "lane": str(sent.lane),

@@ -49,6 +49,7 @@ CREATE TABLE delivery (
   state       TEXT NOT NULL CHECK (state IN ('QUEUED', 'DELIVERED', 'HELD', 'DEAD')),
   attempts    INTEGER NOT NULL DEFAULT 0,
   due         INTEGER NOT NULL DEFAULT 0,
+  tried       INTEGER,
   settled     INTEGER,
   code        TEXT,
   reason      TEXT,
