@@ -35,7 +35,7 @@ bench: .venv/.project
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 soak: .venv/.project
-	@$(BIN)/python -m tests.bench.soak $(ARGS)
+	@CHARTWIRE_ROUNDS=200 $(BIN)/pytest tests/crash tests/property $(ARGS)
 
 lint: .venv/.project
 	@$(BIN)/ruff check --quiet .

@@ -6,11 +6,14 @@ from asyncio import Future
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import structlog
+
 from engine.channel import Body, Channel
 from engine.journal import SQL, inbox
+from engine.journal.inbox import Waiting
 from engine.message import (
+    Accepted,
     Duplicate,
-    Message,
     Processed,
     Receipt,
     Received,
@@ -19,9 +22,9 @@ from engine.message import (
     Unavailable,
     Uncertain,
 )  # fmt: skip
-from engine.pipeline import process
 from engine.runtime import clock
-from engine.runtime.filing import Filed, file
+from engine.runtime.compute import computed
+from engine.runtime.filing import Filed, file_all
 from engine.runtime.metrics import Metrics
 from store.database import Connection
 from store.database import Uncertain as CommitUncertain
@@ -31,6 +34,7 @@ from store.reason import Reason
 
 REFUSED_BYTES_PER_PEER = 16 * 1024 * 1024
 NOBODY = Reason("unknown-feed", "no channel on this source takes messages of this sender", "MSH-3")
+log = structlog.get_logger("intake")
 
 
 class Intake:
@@ -55,11 +59,11 @@ class Intake:
         body = self._channels[0].parse(received.body)
         if isinstance(body, Reason):
             return self.refuse(received, body)
-        channel = next((c for c in self._channels if c.mine(body)), None)
+        channel = next((c for c in self._channels if _takes(c, body)), None)
         if channel is None:
             return self.refuse(received, NOBODY, unsupported=True)
         if channel.ack == "processed":
-            return self._processed(channel, received, body)
+            return self._processed(channel, received)
         return self._stored(channel, received)
 
     def _stored(self, channel: Channel, received: Received) -> Future[Receipt]:
@@ -71,16 +75,16 @@ class Intake:
 
         return self._submit(work, name)
 
-    def _processed(self, channel: Channel, received: Received, body: Body) -> Future[Receipt]:
+    def _processed(self, channel: Channel, received: Received) -> Future[Receipt]:
         """`ack: processed`: computed first, then journal and chart in one commit; the sender hears the verdict."""
-        now = clock.now()
-        self._metrics.received(channel.name)
-        asked = process(channel, Message(0, now, received.body, body))
+        name, now = channel.name, clock.now()
+        self._metrics.received(name)
+        asked = computed({name: channel}, Waiting(0, name, now, received.body))
         ended: list[Filed] = []
 
         def work(connection: Connection) -> Receipt:
             ended.clear()
-            receipt = inbox.append(connection, channel.name, received, now)
+            receipt = inbox.append(connection, name, received, now)
             if isinstance(receipt, Duplicate):
                 return receipt
             filed = self._verdict(connection, replace(asked, message=receipt.message), now)
@@ -89,15 +93,20 @@ class Intake:
                 return Refused(filed.processed.reason)
             return receipt
 
-        future = self._submit(work, channel.name)
-        future.add_done_callback(lambda _: [self._filed(f) for f in ended])
+        def told(future: Future[Receipt]) -> None:
+            if isinstance(future.result(), Accepted | Refused):  # else nothing was committed
+                for filed in ended:
+                    self._filed(filed)
+
+        future = self._submit(work, name)
+        future.add_done_callback(told)
         return future
 
     def _verdict(self, connection: Connection, asked: Processed, now: int) -> Filed:
         """File it; what would be quarantined or failed is refused instead, with no effect on the chart."""
         if asked.state not in inbox.RENEWABLE:
             connection.run("SAVEPOINT verdict")
-            filed = file(connection, self._identity, asked, now)
+            (filed,) = file_all(connection, self._identity, [asked], now, self._committer.broken)
             if filed.processed.state not in inbox.RENEWABLE:
                 connection.run("RELEASE verdict")
                 return filed
@@ -127,6 +136,15 @@ class Intake:
         future = self._committer.submit(work, first=True, failed=_unwritten)
         future.add_done_callback(lambda f: self._metrics.receipt(channel, f.result()))
         return future
+
+
+def _takes(channel: Channel, body: Body) -> bool:
+    """Is the message this channel's? A site's own predicate that raises takes nothing."""
+    try:
+        return channel.mine(body)
+    except Exception as e:
+        log.error("feed failed", channel=channel.name, error=type(e).__name__)
+        return False
 
 
 def _unwritten(error: BaseException) -> Receipt:

@@ -13,7 +13,7 @@ from engine.message import Outgoing, State
 from store.identity import fhir_id
 from store.reason import Reason
 from tests.cli.conftest import ROOT, Chartwire
-from tests.web.hospital import NOW, Hospital, json_of, opened, patient, patient_key, result
+from tests.web.hospital import IDENTITY, NOW, Hospital, json_of, opened, patient, patient_key, result
 
 BAD_TIME = Reason("bad-time", "the source time is not a date or time", "MSH-7")
 BODY = b"MSH|^~\\&|A|B|C|D|20260302||ADT^A01|1|P|2.5\rPID|||1001||Ramos^Marta\x1b[31m\r"

@@ -33,31 +33,21 @@ def known() -> frozenset[bytes]:
 
 def counts(body: bytes, names: frozenset[bytes]) -> bool:
     """Is the message an ADT or ORU, and does a repetition of PID-3 have a value of a known authority?"""
-    found = _lines(body)
-    if b"MSH" not in found or b"PID" not in found:
+    lines = body.removeprefix(b"\xef\xbb\xbf").replace(b"\n", b"\r").split(b"\r")
+    bar = lines[0][3:4] or b"|"
+    msh, *others = [line.split(bar) for line in lines]
+    pid = next((fields for fields in others if fields[0] == b"PID"), [])
+    if msh[0] != b"MSH" or len(msh) < 9 or len(pid) < 4:
         return False
-    msh, bar = found[b"MSH"], found[b"MSH"][3:4]
-    component, repetition, sub = msh[4:5], msh[5:6], _subcomponent(msh, bar)
-    fields, pid = msh.split(bar), found[b"PID"].split(bar)
-    if len(fields) < 9 or fields[8].split(component)[0] not in (b"ADT", b"ORU") or len(pid) < 4:
+    component, repetition, subcomponent = msh[1][:1], msh[1][1:2], msh[1][3:4] or b"&"
+    if msh[8].split(component)[0] not in (b"ADT", b"ORU"):
         return False
-    return any(_identifies(cx.split(component), sub, names) for cx in pid[3].split(repetition))
-
-
-def _lines(body: bytes) -> dict[bytes, bytes]:
-    """The first segment of each name."""
-    split = body.removeprefix(b"\xef\xbb\xbf").replace(b"\n", b"\r").split(b"\r")
-    return {line[:3]: line for line in reversed(split)}
-
-
-def _subcomponent(msh: bytes, bar: bytes) -> bytes:
-    encoding = msh[4:].split(bar)[0]
-    return encoding[3:4] or b"&"
+    return any(_identifies(cx.split(component), subcomponent, names) for cx in pid[3].split(repetition))
 
 
 def _identifies(cx: list[bytes], sub: bytes, names: frozenset[bytes]) -> bool:
-    assigner = [part.lower() for part in (cx[3].split(sub)[:2] if len(cx) > 3 else []) if part]
-    return bool(cx[0].strip()) and cx[0] != b'""' and any(name in names for name in assigner or [b""])
+    assigner = [name.lower() for name in (cx[3].split(sub)[:2] if len(cx) > 3 else []) if name]
+    return cx[0].strip() not in (b"", b'""') and any(name in names for name in assigner or [b""])
 
 
 class Review(NamedTuple):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from tests.crash.ledger import check, settled
 from tests.engine_process import EngineProcess, port_of
 from tests.senders import Crowd
 
-ROUNDS, SENDERS = 20, 32
+ROUNDS, SENDERS = int(os.environ.get("CHARTWIRE_ROUNDS", "20")), 32
 
 
 async def test_kill_9_under_32_senders(config: Path, tmp_path: Path) -> None:

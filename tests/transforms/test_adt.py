@@ -448,6 +448,12 @@ def test_next_of_kin_are_contacts_one_each(facts):
     }
 
 
+def test_a_feed_s_own_sequence_number_is_part_of_the_clock(facts):
+    numbered = msh("A01").replace("|P|2.5.1||||||", "|P|2.5.1|42|||||")
+    assert facts(numbered, PID)["Patient"][0].clock.sequence == 42
+    assert facts(numbered.replace("|42|", "|-1|"), PID)["Patient"][0].clock.sequence == 0
+
+
 # -- which visit
 
 

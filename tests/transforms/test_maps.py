@@ -165,6 +165,11 @@ def test_a_type_that_nobody_knows_is_named_too(written):
         compiled(written("{from: ZZZ-1, to: gender, as: XYZ}"))
 
 
+def test_a_segment_row_reads_one_field(written):
+    with pytest.raises(maps.MapError, match=r"segments/ZZZ\.yaml:5: a row of a segment reads one field"):
+        compiled(written("{from: [ZZZ-1, ZZZ-2], to: gender, join: x}"))
+
+
 def test_a_snapshot_row_asserts_that_what_is_absent_is_empty(written, feed, parse):
     made = compiled(written("{from: ZZZ-2, to: name*, as: text, mode: snapshot}"))
     for line, expected in (("ZZZ|1|a~b", {"name": ["a", "b"]}), ("ZZZ|1", {"name": None})):

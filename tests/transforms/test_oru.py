@@ -359,6 +359,12 @@ def test_notes_go_where_they_stand(facts):
     ]
 
 
+def test_a_note_on_an_order_is_not_the_last_result_s(facts):
+    found = facts(MSH, PID, OBR, OBX, seg("ORC", f3="F99"), seg("NTE", f3="new"), seg("OBR", f4="B", f25="F"))
+    assert "note" not in found["Observation"][0].elements
+    assert "extension" in found["DiagnosticReport"][1].elements
+
+
 def test_an_orc_belongs_to_the_obr_that_follows_it(facts):
     found = facts(MSH, PID, ORC, OBR, OBX, seg("OBR", f3="F99^LAB", f4="B", f25="F"))
     assert [r.elements.get("requester", {}).get("display") for r in found["ServiceRequest"]] == [

@@ -103,6 +103,13 @@ def test_a_character_that_cannot_be_written_is_never_replaced(parse):
     assert (said.state, said.reason.code) == (State.FAILED, "unencodable")
 
 
+def test_delimiters_are_no_steps_business(message):
+    said = assign(message, field=hl7v2.path("MSH-2"), value="^~")
+    assert stopped(said, State.FAILED, "unsettable", "MSH[1]-2")
+    said = translate(message, field=hl7v2.path("MSH-1"), table=LAB)
+    assert stopped(said, State.FAILED, "unsettable", "MSH-1")
+
+
 def test_copy_takes_the_components_along(message):
     changed = lines(copy(message, from_=hl7v2.path("PID-3"), to=hl7v2.path("PID-2")))
     assert changed[1] == PID.replace("|1||", "|1|MR001^^^HOSP&2.999.1&ISO^MR|")

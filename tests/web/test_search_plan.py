@@ -9,8 +9,10 @@ from engine.journal.inquiry import Filter
 from engine.message import State
 from store.database.clause import Clause
 from store.database.sqlite import Sqlite, create
+from store.reason import Reason
 from store.search import COMMON, SUPPORTED
 from web.fhir import criteria
+from web.fhir.criteria import Criterion
 
 ID = "a" * 26
 VALUES = {
@@ -37,8 +39,9 @@ def plan(database: Sqlite, query: Clause) -> list[str]:
 
 
 def planned(database: Sqlite, type: str, *parameters: tuple[str, str]) -> list[str]:
-    conditions = [criteria.condition(type, name, value) for name, value in parameters]
-    return plan(database, criteria.found(type, [c for c in conditions if isinstance(c, Clause)], 7, 50))
+    wanted = [criteria.criterion(type, name, value) for name, value in parameters]
+    assert not [w for w in wanted if isinstance(w, Reason)]
+    return plan(database, criteria.found(type, [w for w in wanted if isinstance(w, Criterion)], 7, 50))
 
 
 EVERY = [

@@ -67,15 +67,17 @@ def results(plan: Plan, message: hl7v2.Message, feed: Feed, *, new_patients: boo
 def orders(segments: Sequence[hl7v2.Segment]) -> list[Order]:
     """The groups ORDER_OBSERVATION of ORU_R01, made of what stands there, in whatever order."""
     found: list[Order] = []
-    orc: hl7v2.Segment | None = None
+    coming = Order()
     notes: list[hl7v2.Segment] = []
     for segment in segments:
         match segment.name:
             case "ORC":
-                orc = segment
+                coming = Order(orc=segment)
+                notes = coming.notes
             case "OBR":
-                found.append(Order(segment, orc))
-                orc, notes = None, found[-1].notes
+                coming.obr = segment
+                found.append(coming)
+                notes, coming = coming.notes, Order()
             case "OBX":
                 if not found:
                     found.append(Order())

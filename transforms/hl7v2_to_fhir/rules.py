@@ -9,7 +9,7 @@ from functools import cache
 from formats import fhir, hl7v2
 from store.reason import Reason
 from transforms.hl7v2_to_fhir.compile import Elements, Put, Read, assigner, read_of
-from transforms.hl7v2_to_fhir.maps import Map, Row, Test, segment_map
+from transforms.hl7v2_to_fhir.maps import Map, MapError, Row, Test, segment_map
 from transforms.hl7v2_to_fhir.reader import NULL, Reader
 
 Holds = Callable[[Reader], bool]
@@ -92,6 +92,9 @@ def compiled(made: Map) -> Rules:
         (row for row in fields if row.sources[0].name == made.source), key=lambda r: r.sources[0].numbers[0]
     )
     others = [row for row in fields if row.sources[0].name != made.source]
+    for row in fields:
+        if len(row.sources) > 1:
+            raise MapError(f"{row.place}: a row of a segment reads one field")
     return Rules(
         name=made.source,
         own=tuple((r.sources[0].numbers[0], _put(r), _empty(r, made)) for r in own),

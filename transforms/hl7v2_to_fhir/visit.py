@@ -24,12 +24,10 @@ def visit(plan: Plan, message: hl7v2.Message, feed: Feed) -> Said | Stop:
     if len(message.all("PID")) > 1:
         text = "an event of one patient names several; send one message for each"
         return Stop(State.QUARANTINED, Reason("several-patients", text, "PID[2]"))
-    patient, clock = patient_of(message, feed), clock_of(message, feed)
-    for wrong in (patient, clock):
-        if isinstance(wrong, Reason):
-            return Stop(State.QUARANTINED, wrong)
-    assert isinstance(patient, Patient)
-    assert isinstance(clock, Clock)
+    if isinstance(patient := patient_of(message, feed), Reason):
+        return Stop(State.QUARANTINED, patient)
+    if isinstance(clock := clock_of(message, feed), Reason):
+        return Stop(State.QUARANTINED, clock)
     segments = message.segments
     reader = Reader(message, feed)
     reader.group = grouped(segments)

@@ -25,6 +25,8 @@ UNENCODABLE = Refusal(
     State.FAILED, "unencodable", "the message's character set cannot write the value that a step puts here"
 )
 
+UNSETTABLE = Refusal(State.FAILED, "unsettable", "a step cannot put its value here in this message")
+
 
 def segments_of(message: hl7v2.Message, path: hl7v2.Path) -> list[hl7v2.Segment]:
     """The segments that the path means: one, or all of that name."""
@@ -44,10 +46,14 @@ def written(message: hl7v2.Message, place: hl7v2.Path, value: str | hl7v2.Null) 
         return message.set(place, value)
     except hl7v2.Unencodable as error:
         return _stop(UNENCODABLE, error.place or str(place))
+    except ValueError:  # MSH-1, MSH-2, an undeclared delimiter, a character set that cannot be
+        return _stop(UNSETTABLE, str(place))
 
 
 def rewritten(message: hl7v2.Message, path: hl7v2.Path, change: Change) -> hl7v2.Message | Stop:
     """The message with every repetition that the path means changed, in one go."""
+    if path.fixed:
+        return _stop(UNSETTABLE, str(path))
     pieces: list[bytes] = []
     end = 0
     for segment in segments_of(message, path):

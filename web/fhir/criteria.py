@@ -1,7 +1,8 @@
-"""What a search asks for, as SQL: one condition for each parameter (http://hl7.org/fhir/R4/search.html).
+"""What a search asks for, as SQL (http://hl7.org/fhir/R4/search.html).
 
-A comma between values means OR, a repeated parameter AND. What an index finds directly is asked for as ids of
-resources; the rest are tests of the resources that are found otherwise.
+A comma between values means OR, a repeated parameter AND. The parameter that usually finds the fewest leads to
+the resources by an index; the others only test what it leads to. Where none can lead, all resources of the type
+are tested in the order of the pages.
 """
 
 from __future__ import annotations
@@ -18,19 +19,29 @@ from store.search import COMMON, KINDS, SUPPORTED, folded, token
 from web.fhir import dates
 
 SQL = load("web.fhir", "search.sql")
+LEADERS = ("_id", "patient", "identifier", "name", "birthdate", "date", "code", "_lastUpdated")
 MOST_VALUES = 50
 LAST = 2**62
 _ID = re.compile(r"(?:.*/)?Patient/([A-Za-z0-9.-]{1,64})|([A-Za-z0-9.-]{1,64})")
 
 
+class Way(NamedTuple):
+    """One value, two ways: `leads` is a SELECT of the ids of resources, None if there is no index for it;
+    `tests` is a condition on `r`, a resource, and `v`, its current version."""
+
+    leads: Clause | None
+    tests: Clause
+
+
 class Criterion(NamedTuple):
-    """`selects`: the clause is a SELECT of the ids of resources; otherwise it is a test of `r` and `v`."""
+    """One parameter with all its values, as a `Way`."""
 
-    clause: Clause
-    selects: bool = True
+    name: str
+    leads: Clause | None
+    tests: Clause
 
 
-Read = Sequence[Criterion] | Reason
+Read = Sequence[Way] | Reason
 
 
 def names(type: str) -> frozenset[str]:
@@ -38,36 +49,37 @@ def names(type: str) -> frozenset[str]:
     return frozenset((*SUPPORTED[type], *COMMON))
 
 
-def condition(type: str, parameter: str, value: str) -> Clause | Reason:
-    """The condition that one parameter sets, where its name is among `names(type)`."""
+def criterion(type: str, parameter: str, value: str) -> Criterion | Reason:
+    """What one parameter asks for, where its name is among `names(type)`."""
     name, _, modifier = parameter.partition(":")
     if modifier:
         return Reason("not-supported", "has a modifier; modifiers are not supported", name)
     values = _split(value, ",")
     if len(values) > MOST_VALUES:
         return Reason("too-costly", f"has more than {MOST_VALUES} values", name)
-    criteria: list[Criterion] = []
+    ways: list[Way] = []
     for each in values:
-        found = READERS[name](type, name, each) if each.strip() else Reason("invalid", "has an empty value")
-        if isinstance(found, Reason):
-            return Reason(found.code, found.text, name)
-        criteria += found
-    return _any(criteria)
+        read = READERS[name](type, name, each) if each.strip() else Reason("invalid", "has an empty value")
+        if isinstance(read, Reason):
+            return Reason(read.code, read.text, name)
+        ways += read
+    leads = [way.leads for way in ways if way.leads]
+    either = joined(" OR ", (way.tests for way in ways))
+    union = joined("\nUNION ALL\n", leads) if len(leads) == len(ways) else None
+    return Criterion(name, union, Clause(f"({either.sql})", either.args))
 
 
-def found(type: str, conditions: Iterable[Clause], cursor: int, limit: int) -> Clause:
+def found(type: str, criteria: Sequence[Criterion], cursor: int, limit: int) -> Clause:
     """The whole query: `limit` resources of a type behind the row `cursor`."""
-    start = Clause(SQL.found, (type, cursor))
+    able = [criterion for criterion in criteria if criterion.leads]
+    leader = min(able, key=lambda c: LEADERS.index(c.name)) if able else None
+    conditions = [
+        c.tests for c in criteria if c is not leader or c.name == "_lastUpdated"
+    ]  # older versions too
+    if leader and leader.leads:
+        conditions.append(Clause(f"r.id IN ({leader.leads.sql})", leader.leads.args))
     ands = (joined("", (Clause("AND "), each)) for each in conditions)
-    return joined("\n", (start, *ands, Clause(SQL.page, (limit,))))
-
-
-def _any(criteria: Sequence[Criterion]) -> Clause:
-    ids = joined("\nUNION ALL\n", (c.clause for c in criteria if c.selects))
-    tests = [c.clause for c in criteria if not c.selects]
-    among = [Clause(f"r.id IN ({ids.sql})", ids.args)] if ids.sql else []
-    either = joined(" OR ", (*among, *tests))
-    return Clause(f"({either.sql})", either.args)
+    return joined("\n", (Clause(SQL.found, (type, cursor)), *ands, Clause(SQL.page, (limit,))))
 
 
 def _split(text: str, separator: str) -> list[str]:
@@ -85,19 +97,39 @@ def _plain(text: str) -> str:
     return re.sub(r"\\([\\,|$])", r"\1", text)
 
 
-def _ranges(name: str, ranges: Iterable[dates.Range]) -> list[Criterion]:
-    return [Criterion(Clause(SQL.token, (KINDS[name], start, end))) for start, end in ranges]
+def _ids(select: Clause) -> Way:
+    """The plus keeps an index from being used for a test: two that led would be tried in every combination."""
+    return Way(select, Clause(f"+r.id IN ({select.sql})", select.args))
 
 
-def _token(type: str, name: str, value: str) -> Read:
+def _ranges(name: str, ranges: Iterable[dates.Range]) -> list[Way]:
+    return [_ids(Clause(SQL.token, (KINDS[name], start, end))) for start, end in ranges]
+
+
+def _token(value: str) -> dates.Range | Reason:
     """`code`, `system|code`, `|code` (without a system)."""
     *system, code = (_plain(part) for part in _split(value, "|"))
     if len(system) > 1 or not code.strip():
         return Reason("invalid", "must be `code`, `system|code` or `|code`")
     if system:
         whole = token(code, system[0])
-        return _ranges(name, [(whole, whole + "\x01")])
-    return _ranges(name, [(f"{code}\x1f", f"{code}\x20")])
+        return whole, whole + "\x01"
+    return f"{code}\x1f", f"{code}\x20"
+
+
+def _identifier(type: str, name: str, value: str) -> Read:
+    found = _token(value)
+    return found if isinstance(found, Reason) else _ranges(name, [found])
+
+
+def _code(type: str, name: str, value: str) -> Read:
+    """Many resources have the same code, so as a test it is looked up for each of them."""
+    found = _token(value)
+    if isinstance(found, Reason):
+        return found
+    kind, (start, end) = KINDS[name], found
+    test = Clause(SQL.token_of, (kind, kind, start, end, kind, end))
+    return [Way(Clause(SQL.token, (kind, start, end)), test)]
 
 
 def _name(type: str, name: str, value: str) -> Read:
@@ -116,24 +148,18 @@ def _date(type: str, name: str, value: str) -> Read:
     if (date := dates.asked(value)) is None:
         return Reason("invalid", dates.MEANS)
     first, last = date.first, date.last
-    match date.prefix:
-        case "eq":
-            return [Criterion(Clause(SQL.date_eq, (type, first, last, last)))]
-        case "ne":
-            test = Clause(SQL.date_ne, (first, last))
-        case "lt":
-            test = Clause(SQL.date_lt, (first,))
-        case "le":
-            test = Clause(SQL.date_le, (first, last))
-        case "gt":
-            test = Clause(SQL.date_gt, (last,))
-        case "ge":
-            test = Clause(SQL.date_ge, (last, first))
-        case "sa":
-            test = Clause(SQL.date_sa, (last,))
-        case _:
-            test = Clause(SQL.date_eb, (first,))
-    return [Criterion(test, selects=False)]
+    leads = Clause(SQL.date_eq, (type, first, last, last)) if date.prefix == "eq" else None
+    tests = {
+        "eq": Clause(SQL.date_eq_of, (first, last)),
+        "ne": Clause(SQL.date_ne, (first, last)),
+        "lt": Clause(SQL.date_lt, (first,)),
+        "le": Clause(SQL.date_le, (first, last)),
+        "gt": Clause(SQL.date_gt, (last,)),
+        "ge": Clause(SQL.date_ge, (last, first)),
+        "sa": Clause(SQL.date_sa, (last,)),
+        "eb": Clause(SQL.date_eb, (first,)),
+    }
+    return [Way(leads, tests[date.prefix])]
 
 
 def _last_updated(type: str, name: str, value: str) -> Read:
@@ -150,27 +176,31 @@ def _last_updated(type: str, name: str, value: str) -> Read:
         "sa": [(last + 1, LAST)],
         "ge": [(first, LAST)],
     }[date.prefix]
-    return [Criterion(_updated(start, end), selects=False) for start, end in spans]
-
-
-def _updated(start: int, end: int) -> Clause:
-    return Clause(SQL.updated_since, (start, start, end)) if start else Clause(SQL.updated, (start, end))
+    return [
+        Way(Clause(SQL.updated, span) if span[0] else None, Clause(SQL.updated_of, span)) for span in spans
+    ]
 
 
 def _by_id(type: str, name: str, value: str) -> Read:
-    return [Criterion(Clause(SQL.id, (key_of(value) or b"",)))]
+    return [_ids(Clause(SQL.id, (key_of(value) or b"",)))]
 
 
 def _patient(type: str, name: str, value: str) -> Read:
+    """What is filed under a patient, or under those who were merged into this one."""
     if not (match := _ID.fullmatch(value)):
         return Reason("invalid", "must be the id of a Patient, or Patient/ and its id")
     key = key_of(match[1] or match[2]) or b""
-    return [Criterion(Clause(SQL.patient, (type, key, key)))]
+    person = Clause(SQL.person, (key, key))
+    leads = joined(
+        "", (Clause("SELECT id FROM resource WHERE type = $1 AND patient IN (", (type,)), person, CLOSE)
+    )
+    return [Way(leads, Clause(f"+r.patient IN ({person.sql})", person.args))]
 
 
+CLOSE = Clause(")")
 READERS: dict[str, Callable[[str, str, str], Read]] = {
-    "identifier": _token,
-    "code": _token,
+    "identifier": _identifier,
+    "code": _code,
     "name": _name,
     "birthdate": _birthdate,
     "date": _date,

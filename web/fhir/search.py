@@ -10,13 +10,13 @@ from starlette.responses import Response
 
 from engine.running import Running
 from store.database import Row
-from store.database.clause import Clause
 from store.identity import fhir_id
 from store.reason import Reason
 from store.search import SUPPORTED
 from web.fhir import criteria
 from web.fhir.answer import CONTROLS, answer, base
 from web.fhir.bundle import bundle, link, raw
+from web.fhir.criteria import Criterion
 from web.fhir.parameters import Item, items, lenient, page, unknown, wrong
 from web.fhir.resource import Version, resource
 from web.outcome import outcome
@@ -28,7 +28,7 @@ class Asked(NamedTuple):
     """A search as it was understood: `kept` are the parameters that it follows."""
 
     type: str
-    conditions: Sequence[Clause]
+    criteria: Sequence[Criterion]
     size: int
     cursor: int
     kept: Sequence[Item]
@@ -47,28 +47,28 @@ async def search(running: Running, request: Request) -> Response:
     asked = understood(type, given, lenient(request))
     if isinstance(asked, Reason):
         return wrong(asked)
-    rows = running.reader.all(*criteria.found(type, asked.conditions, asked.cursor, asked.size + 1))
+    rows = running.reader.all(*criteria.found(type, asked.criteria, asked.cursor, asked.size + 1))
     return answer(request, _page(asked, rows, base(request)))
 
 
 def understood(type: str, given: Sequence[Item], lenient: bool) -> Asked | Reason:
     """The search that the parameters ask for, or the first thing that is wrong with them."""
     known = criteria.names(type)
-    conditions: list[Clause] = []
+    wanted: list[Criterion] = []
     kept: list[Item] = []
     for parameter, value in given:
         if parameter.partition(":")[0] in known:
-            condition = criteria.condition(type, parameter, value)
-            if isinstance(condition, Reason):
-                return condition
-            conditions.append(condition)
+            criterion = criteria.criterion(type, parameter, value)
+            if isinstance(criterion, Reason):
+                return criterion
+            wanted.append(criterion)
         elif parameter not in PAGING | CONTROLS:
             if not lenient:
                 return unknown(parameter, known)
             continue
         kept.append((parameter, value))
     paging = page(kept, 0)
-    return paging if isinstance(paging, Reason) else Asked(type, conditions, *paging, kept)
+    return paging if isinstance(paging, Reason) else Asked(type, wanted, *paging, kept)
 
 
 def _page(asked: Asked, rows: Sequence[Row], url: str) -> bytes:
