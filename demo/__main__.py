@@ -155,6 +155,7 @@ def show(demo: Demo, stay: bool) -> int:
     demo.watch()
     wrong = list(demo.faults())
     print("\n".join(summary.table(demo.story, demo.seen)))
+    (demo.place / "wrong.txt").write_text("".join(f"{w}\n" for w in wrong))
     print("\n".join(summary.verdict(wrong)), flush=True)
     if stay:
         print("\n".join(demo.further()))

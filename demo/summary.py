@@ -90,7 +90,7 @@ def verdict(wrong: Sequence[str]) -> Iterator[str]:
         yield "Everything adds up."
     yield from (f"WRONG: {w}" for w in wrong[:SHOWN])
     if len(wrong) > SHOWN:
-        yield f"... and {len(wrong) - SHOWN} more"
+        yield f"... and {len(wrong) - SHOWN} more, all in wrong.txt"
 
 
 def further(http: str, data: Path, token: str, mrn: str, patient: str) -> Iterator[str]:

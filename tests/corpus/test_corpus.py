@@ -30,7 +30,7 @@ pytestmark = [
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Twice:
     """What became of the corpus when it was sent once and then again to the same engine."""
 
@@ -87,7 +87,7 @@ def test_each_result_is_an_observation(twice: Twice) -> None:
                                      WHERE m.state = 'STORED' GROUP BY m.id"""))  # fmt: skip
     results = {s.body: _results(s.body) for s, e in zip(twice.sent, twice.first, strict=True) if _result(e)}
     assert {body: facts[body] for body in results} == results
-    assert sum(results.values()) > 4000
+    assert sum(results.values()) > 3000
 
 
 def _result(end: Ended) -> bool:

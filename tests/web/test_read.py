@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from engine.message import State
 from formats import fhir
 from store.identity import fhir_id
 from tests.web.hospital import IDENTITY, NOW, Hospital, json_of, merge, patient, patient_key, result, visit
@@ -236,10 +235,8 @@ async def test_nothing_of_a_patient_may_be_cached(hospital: Hospital) -> None:
             assert response.headers["Cache-Control"] == "no-store"
 
 
-async def test_what_fails_inside_is_told_without_a_word_of_content(
-    hospital: Hospital, capfd: pytest.CaptureFixture[str]
-) -> None:
-    await hospital.says(patient("1001", "Ramos"), state=State.STORED)
+async def test_what_fails_inside_is_told_without_a_word_of_content(hospital: Hospital) -> None:
+    await hospital.says(patient("1001", "Ramos"))
     await hospital.run("UPDATE version SET body = $1", b'{"meta":Ramos}')
     async with hospital.get(MARTA) as response:
         assert response.status == 500

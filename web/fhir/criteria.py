@@ -19,7 +19,7 @@ from store.search import COMMON, KINDS, SUPPORTED, folded, token
 from web.fhir import dates
 
 SQL = load("web.fhir", "search.sql")
-LEADERS = ("_id", "patient", "identifier", "name", "birthdate", "date", "code", "_lastUpdated")
+LEADERS = ("_id", "patient", "identifier", "name", "birthdate", "date", "_lastUpdated", "code")
 MOST_VALUES = 50
 LAST = 2**62
 _ID = re.compile(r"(?:.*/)?Patient/([A-Za-z0-9.-]{1,64})|([A-Za-z0-9.-]{1,64})")
@@ -186,18 +186,12 @@ def _by_id(type: str, name: str, value: str) -> Read:
 
 
 def _patient(type: str, name: str, value: str) -> Read:
-    """What is filed under a patient, or under those who were merged into this one."""
     if not (match := _ID.fullmatch(value)):
         return Reason("invalid", "must be the id of a Patient, or Patient/ and its id")
     key = key_of(match[1] or match[2]) or b""
-    person = Clause(SQL.person, (key, key))
-    leads = joined(
-        "", (Clause("SELECT id FROM resource WHERE type = $1 AND patient IN (", (type,)), person, CLOSE)
-    )
-    return [Way(leads, Clause(f"+r.patient IN ({person.sql})", person.args))]
+    return [Way(Clause(SQL.patient, (type, key, key)), Clause(SQL.patient_of, (key, key)))]
 
 
-CLOSE = Clause(")")
 READERS: dict[str, Callable[[str, str, str], Read]] = {
     "identifier": _identifier,
     "code": _code,

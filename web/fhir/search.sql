@@ -23,11 +23,20 @@ EXISTS (SELECT 1 FROM token t WHERE t.kind = $1 AND t.resource = r.id AND t.valu
   ) SELECT value FROM text WHERE value IS NOT NULL
 ))
 
--- name: person
--- the patient, and those who were merged into this one
-SELECT id FROM resource WHERE key = $1
-UNION ALL
-SELECT s.patient FROM resource p JOIN survivor s ON s.survivor = p.id WHERE p.key = $2
+-- name: patient
+-- what is filed under the patient, and under those who were merged into this one
+SELECT id FROM resource WHERE type = $1 AND patient IN (
+  SELECT id FROM resource WHERE key = $2
+  UNION ALL
+  SELECT s.patient FROM resource p JOIN survivor s ON s.survivor = p.id WHERE p.key = $3
+)
+
+-- name: patient_of
++r.patient IN (
+  SELECT id FROM resource WHERE key = $1
+  UNION ALL
+  SELECT s.patient FROM resource p JOIN survivor s ON s.survivor = p.id WHERE p.key = $2
+)
 
 -- name: date_eq
 -- low and high of a date that is not there are both NULL; a period without an end has a low only

@@ -29,6 +29,7 @@ CREATE UNIQUE INDEX message_digest ON message (digest) WHERE digest IS NOT NULL;
 CREATE INDEX message_waiting ON message (id) WHERE state = 'RECEIVED';
 CREATE INDEX message_patient ON message (patient, id) WHERE patient IS NOT NULL;
 CREATE INDEX message_key ON message (key, id) WHERE key IS NOT NULL;
+CREATE INDEX message_refused ON message (peer) WHERE state = 'REFUSED';
 CREATE INDEX message_troubled ON message (state, id)
   WHERE state IN ('UNROUTED', 'FILTERED', 'QUARANTINED', 'FAILED', 'REFUSED');
 
