@@ -13,13 +13,13 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
-import uvicorn
 import uvloop
 
 from engine.channel import Channel, Configuration
@@ -32,8 +32,9 @@ from engine.runtime.delivery import Dispatcher
 from engine.runtime.filing import Filed
 from engine.runtime.intake import Intake
 from engine.runtime.metrics import Metrics
+from engine.runtime.server import Server, private
 from engine.runtime.worker import Worker
-from store.database import one
+from store.database import Down, one
 from store.database.commit import Committer
 from store.database.sqlite import Sqlite, create
 from store.reason import Reason
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from adapters.mllp.client import Ack
     from engine.config.problem import Problem
 
+Address = tuple[str, int]
 Settings = tuple[Path, str | None, bytes]  # what a configuration is compiled from
 DRAIN = 10.0  # seconds that deliveries in hand get at a stop
 HTTP = "127.0.0.1:8080"
@@ -51,19 +53,40 @@ log = structlog.get_logger("engine")
 def run(config: Path, data: Path, env: str | None) -> int:
     """Lint, start, serve until SIGTERM or SIGINT, drain. Exit status 0 after a clean stop."""
     configure()
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    listen = _loopback(os.environ.get("CHARTWIRE_HTTP", HTTP))
+    if listen is None:
+        print(
+            "CHARTWIRE_HTTP must be HOST:PORT with a loopback address; put a TLS proxy before it",
+            file=sys.stderr,
+        )
+        return 1
+    os.umask(0o077)  # whatever the engine writes is for its own user
+    data.mkdir(parents=True, exist_ok=True)
     with _only_one(data) as free:
         if not free:
             print(f"another engine runs on {data}; stop it first, or use another --data", file=sys.stderr)
             return 1
-        connection = create(data / "chartwire.db")
+        try:
+            connection = create(data / "chartwire.db")
+        except Down as e:
+            print(e, file=sys.stderr)
+            return 1
         secret = _secret(connection)
         configuration = load(config, env, secret)
         if isinstance(configuration, list):
             return _report(configuration)
         sys.setswitchinterval(0.002)  # the event loop answers senders; it must not wait long for the worker
         with _compute(configuration, (config, env, secret)) as compute:
-            return uvloop.run(_Engine(configuration, data, connection, compute).serve())
+            return uvloop.run(_Engine(configuration, data, connection, compute, listen).serve())
+
+
+def _loopback(text: str) -> Address | None:
+    """The address, if it stays on this machine: the API speaks plaintext."""
+    host, _, port = text.rpartition(":")
+    with contextlib.suppress(ValueError):
+        if host == "localhost" or ip_address(host.strip("[]")).is_loopback:
+            return host.strip("[]"), int(port)
+    return None
 
 
 def load(
@@ -194,6 +217,7 @@ class _Engine:
     data: Path
     connection: Sqlite
     compute: Compute
+    listen: Address
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     status: int = 0
     unready: Reason | None = field(default_factory=lambda: Reason("starting", "the engine is starting"))
@@ -227,7 +251,7 @@ class _Engine:
         path = self.data / "chartwire.db"
         self.reader = Sqlite(path, writes=False)
         self.committer = Committer(self.connection, self._dead, self._committed)
-        self.metrics = Metrics()
+        self.metrics = Metrics(c.name for c in self.configuration.channels)
         identity = self.configuration.identity
         self.dispatchers = {
             p.name: Dispatcher(p, self.reader, self.committer, self.metrics, identity.origin)
@@ -336,15 +360,13 @@ class _Engine:
         """HTTP on loopback with tokens, and the same for the local operator on a socket that only he can open."""
         import web
 
-        host, _, port = os.environ.get("CHARTWIRE_HTTP", HTTP).rpartition(":")
-        tcp = _Server(web.build(self.running, trusted=False), host=host, port=int(port))
-        with _short(self.data) as directory:
-            local = _Server(web.build(self.running, trusted=True), uds=f"{directory}/engine.sock")
+        host, port = self.listen
+        tcp = Server(web.build(self.running, trusted=False), host=host, port=port)
+        with private(self.data / "engine.sock") as name:
+            local = Server(web.build(self.running, trusted=True), uds=name)
             async with tcp.running(), local.running():
-                (self.data / "engine.sock").chmod(0o600)
                 self.http = f"{host}:{tcp.port}"
                 yield
-        (self.data / "engine.sock").unlink(missing_ok=True)
 
 
 def _by_source(channels: Sequence[Channel]) -> list[list[Channel]]:
@@ -357,41 +379,3 @@ def _by_source(channels: Sequence[Channel]) -> list[list[Channel]]:
         else:
             group.append(channel)
     return groups
-
-
-@contextlib.contextmanager
-def _short(directory: Path) -> Iterator[str]:
-    """A path to the directory that is short enough for a socket's name (107 bytes on Linux)."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)
-
-
-class _Server(uvicorn.Server):
-    """uvicorn as a part of this process: it starts and stops with us and leaves signals alone."""
-
-    def __init__(self, app: object, **where: object) -> None:
-        super().__init__(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", **where))  # type: ignore[arg-type]
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    @property
-    def port(self) -> int:
-        return int(self.servers[0].sockets[0].getsockname()[1])
-
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        task = asyncio.create_task(self.serve())
-        while not self.started and not task.done():  # noqa: ASYNC110 - uvicorn offers no event
-            await asyncio.sleep(0.005)
-        if not self.started:
-            raise OSError("the HTTP address is taken; set CHARTWIRE_HTTP=HOST:PORT")
-        try:
-            yield
-        finally:
-            self.should_exit = True
-            await asyncio.wait([task])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter
 
 from engine.message import Duplicate, Receipt, Refused, State
@@ -10,7 +12,7 @@ from engine.message import Duplicate, Receipt, Refused, State
 class Metrics:
     """Counters of this process; queue depths and ages are read from the database when they are asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, channels: Iterable[str] = ()) -> None:
         self.registry = CollectorRegistry()
         self._received = self._counter("received", "Messages that arrived", "channel")
         self._refused = self._counter("refused", "Messages whose sender was told no", "channel")
@@ -18,6 +20,12 @@ class Metrics:
         self._unavailable = self._counter("unavailable", "Messages not stored through our fault", "channel")
         self._ended = self._counter("ended", "Messages by the state that they ended in", "channel", "state")
         self._attempts = self._counter("delivery_attempts", "Attempts by outcome", "destination", "outcome")
+
+        for channel in channels:  # so that a channel that has had no trouble says 0
+            for counter in (self._received, self._refused, self._duplicate, self._unavailable):
+                counter.labels(channel)
+            for state in (State.STORED, State.QUARANTINED, State.FAILED):
+                self._ended.labels(channel, state)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"chartwire_{name}", text, labels, registry=self.registry)
