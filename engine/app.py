@@ -60,8 +60,8 @@ def run(config: Path, data: Path, env: str | None) -> int:
             file=sys.stderr,
         )
         return 1
-    os.umask(0o077)  # whatever the engine writes is for its own user
     data.mkdir(parents=True, exist_ok=True)
+    data.chmod(0o700)
     with _only_one(data) as free:
         if not free:
             print(f"another engine runs on {data}; stop it first, or use another --data", file=sys.stderr)

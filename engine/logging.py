@@ -8,6 +8,7 @@ the places in the code are told.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import re
@@ -58,15 +59,16 @@ def configure(level: str | None = None, stream: IO[str] | None = None) -> None:
 
 
 class _Lines:
-    """One line per event, whole lines only."""
+    """One line per event, whole lines only. A log that cannot be written (a full disk) stops nothing."""
 
     def __init__(self, stream: IO[str], name: str = "") -> None:
         self.name = name
         self._stream = stream
 
     def msg(self, line: str) -> None:
-        self._stream.write(line + "\n")
-        self._stream.flush()
+        with contextlib.suppress(OSError):
+            self._stream.write(line + "\n")
+            self._stream.flush()
 
     debug = info = warning = error = critical = exception = msg
 

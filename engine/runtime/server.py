@@ -33,7 +33,7 @@ class Server(uvicorn.Server):
     """uvicorn as a part of this process: it starts and stops with us and leaves signals alone."""
 
     def __init__(self, app: Any, **where: Any) -> None:
-        quiet = {"log_config": None, "access_log": False, "server_header": False}
+        quiet: dict[str, Any] = {"log_config": None, "access_log": False, "server_header": False}
         super().__init__(uvicorn.Config(app, lifespan="off", **quiet, **where))
 
     @contextlib.contextmanager
