@@ -35,7 +35,8 @@ bench: .venv/.project
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 soak: .venv/.project
-	@CHARTWIRE_ROUNDS=200 $(BIN)/pytest tests/crash tests/property $(ARGS)
+	@CHARTWIRE_ROUNDS=200 $(BIN)/pytest tests/crash tests/property
+	@$(BIN)/python -m tests.bench.soak $(ARGS)
 
 lint: .venv/.project
 	@$(BIN)/ruff check --quiet .

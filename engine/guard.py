@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.plugin import Feed
@@ -48,11 +49,22 @@ class Guard:
         time = time_of(message, self.feed)
         if isinstance(time, Reason):
             return time
-        if time.micros <= received + self.future:
+        times = [(time.micros, self.feed.clock[0]), *_reported(message, self.feed)]
+        late = next((place for micros, place in times if micros > received + self.future), None)
+        if late is None:
             return None
         text = "the source time is in the future; correct the sender's clock or the channel's timezone"
-        return Reason("future-time", text, self.feed.clock[0])
+        return Reason("future-time", text, late)
 
     def _unidentified(self, message: hl7v2.Message) -> Reason | None:
         found = (patient_of(message, self.feed, pid) for pid in message.all("PID"))
         return next((reason for reason in found if isinstance(reason, Reason)), None)
+
+
+def _reported(message: hl7v2.Message, feed: Feed) -> Iterator[tuple[int, str]]:
+    """OBR-22 of each report, which is the source time of its results; what is no time is the map's to say."""
+    for obr in message.all("OBR"):
+        if raw := obr.field(22):
+            text = message.text(message.components(raw)[0])
+            if time := hl7v2.timestamp(text, feed.timezone):
+                yield time.micros, f"{obr.place}-22"

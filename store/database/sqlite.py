@@ -26,10 +26,13 @@ class Sqlite:
         if apsw.SQLITE_VERSION_NUMBER < OLDEST:
             raise Down(f"SQLite {apsw.sqlite_lib_version()} can lose commits; 3.51.3 or newer is needed")
         flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if writes else 0)
-        self.apsw = apsw.Connection(str(path), flags=flags, statementcachesize=256)
-        self.apsw.set_busy_timeout(5000)
-        for pragma in _WRITER if writes else _READER:
-            self.run(f"PRAGMA {pragma}")
+        try:
+            self.apsw = apsw.Connection(str(path), flags=flags, statementcachesize=256)
+            self.apsw.set_busy_timeout(5000)
+            for pragma in _WRITER if writes else _READER:
+                self.run(f"PRAGMA {pragma}")
+        except apsw.Error as e:
+            raise Down(f"the database cannot be opened: {type(e).__name__}") from e
 
     def all(self, sql: str, args: Sequence[Any] = ()) -> list[Row]:
         return self.apsw.execute(sql, args).fetchall()
@@ -45,7 +48,7 @@ class Sqlite:
         try:
             self.run("BEGIN IMMEDIATE")
         except apsw.Error as e:
-            raise Down(f"cannot begin: {type(e).__name__}") from e
+            raise Down(f"the database cannot be written: {type(e).__name__}") from e
 
     def commit(self) -> None:
         """Commit and fsync. `Down`: rolled back for certain. `Uncertain`: the fsync itself failed."""
@@ -83,6 +86,9 @@ _WRITER = (
     "journal_size_limit = 67108864",
     "cache_size = -131072",
     "temp_store = MEMORY",
+    # If the last fsync of the process before failed, the end of its WAL may be in the page cache only, and what
+    # is written behind it would be lost with it. So nothing is.
+    "wal_checkpoint(TRUNCATE)",
 )
 
 

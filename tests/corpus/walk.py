@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adapters.mllp import header
-from store.database.sqlite import Sqlite
+from engine.journal import SQL
+from store.database import one
+from store.database.sqlite import Sqlite, create
 from tests.corpus.samples import Sample
 from tests.crash.ledger import settled
 from tests.engine_process import EngineProcess, port_of
@@ -35,6 +37,16 @@ def started(data: Path) -> tuple[EngineProcess, int]:
     """The engine on the corpus channel, and its port."""
     engine = EngineProcess(CONFIG, data)
     return engine, port_of(engine.start()["sources"]["corpus"])
+
+
+def twin(data: Path, of: Sqlite) -> None:
+    """A database for another engine that gives out the same ids: with the same identity key."""
+    data.mkdir(parents=True)
+    made = create(data / "chartwire.db")
+    made.begin()
+    made.run(SQL.set_setting, ("identity", *(one(of, SQL.setting, ("identity",)) or ())))
+    made.commit()
+    made.close()
 
 
 def walk(data: Path, port: int, samples: Sequence[Sample]) -> list[Ended]:

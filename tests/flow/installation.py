@@ -55,7 +55,7 @@ class Installation:
         self.data = directory / "data"
         self.engine = EngineProcess(self.config, self.data)
         self.sources: Mapping[str, str] = {}
-        self._http = ""
+        self.http = ""
         self._token = ""
         self.write({"authorities.yaml": AUTHORITIES, "routes.yaml": NOBODY, **files})
 
@@ -68,7 +68,7 @@ class Installation:
     async def start(self) -> None:
         told = await asyncio.to_thread(self.engine.start)
         self.sources = told["sources"]
-        self._http = told["http"].removeprefix("http://")
+        self.http = told["http"].removeprefix("http://")
 
     async def stop(self) -> int:
         """SIGTERM; the exit status."""
@@ -98,7 +98,7 @@ class Installation:
 
     async def ask(self, path: str, headers: Mapping[str, str]) -> Answer:
         def asked() -> Answer:
-            connection = http.client.HTTPConnection(self._http, timeout=DEADLINE)
+            connection = http.client.HTTPConnection(self.http, timeout=DEADLINE)
             try:
                 connection.request("GET", path, headers=dict(headers))
                 response = connection.getresponse()

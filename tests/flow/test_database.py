@@ -69,7 +69,9 @@ async def code(sender: Sender, body: bytes) -> str:
 
 
 @pytest.mark.parametrize("feed", ["adt", "strict"])
-async def test_a_full_disk_never_gives_an_aa_and_recovers_by_itself(tmp_path: Path, shim: Path, feed: str) -> None:
+async def test_a_full_disk_never_gives_an_aa_and_recovers_by_itself(
+    tmp_path: Path, shim: Path, feed: str
+) -> None:
     disk = Disk(tmp_path)
     async with started(tmp_path, disk, shim) as site:
         first, second = await site.sender(feed), await site.sender(feed)
@@ -80,7 +82,9 @@ async def test_a_full_disk_never_gives_an_aa_and_recovers_by_itself(tmp_path: Pa
             assert await code(first, adt(f"F{n}", f"F{n}")) == "AR"
             assert await code(second, b"no message at all") == "AR"
         assert (await site.ask("/healthz", {})).status == 200
-        assert len(await site.resources("Patient?identifier=urn:test:mrn|B0")) == 1, "what is there can be read"
+        assert len(await site.resources("Patient?identifier=urn:test:mrn|B0")) == 1, (
+            "what is there can be read"
+        )
         assert not await site.messages(key="F0")
         disk.is_well()
         for n in range(5):

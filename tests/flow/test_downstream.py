@@ -135,7 +135,9 @@ FAILURES: dict[str, tuple[Callable[[bytes], Said], str]] = {
 
 
 @pytest.mark.parametrize("partner", FAILURES)
-async def test_what_was_not_accepted_is_sent_again_under_the_same_control_id(world: World, partner: str) -> None:
+async def test_what_was_not_accepted_is_sent_again_under_the_same_control_id(
+    world: World, partner: str
+) -> None:
     reply, code = FAILURES[partner]
     receiver = world.mllp[partner]
     receiver.got.clear()
@@ -225,7 +227,11 @@ async def test_a_lane_that_waits_does_not_occupy_the_only_connection(world: Worl
 
 WEB_FAILURES = {
     "busy": (http_peer.said(503), "http-503", "QUEUED"),
-    "cut": (http_peer.Said(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", close=True), "closed", "QUEUED"),
+    "cut": (
+        http_peer.Said(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", close=True),
+        "closed",
+        "QUEUED",
+    ),
     "unprocessable": (http_peer.said(422), "http-422", "DEAD"),
 }
 

@@ -41,7 +41,9 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Runni
     async with receiver() as ward:
         files = {
             "channels/adt.yaml": channel("adt", "mllp: {port: 0}", *STEPS),
-            "channels/strict.yaml": channel("strict", "mllp: {port: 0, max_frame: 1MB}", "ack: processed", *STEPS),
+            "channels/strict.yaml": channel(
+                "strict", "mllp: {port: 0, max_frame: 1MB}", "ack: processed", *STEPS
+            ),
             "plugins/ward.py": BROKEN,
             "routes.yaml": ROUTES.format(port=ward.port),
         }
@@ -147,7 +149,9 @@ async def test_after_a_correction_a_resend_is_a_new_attempt_on_the_same_row(worl
 
     assert await said(site, "adt", quarantined) == ["AA"]
     assert await said(site, "strict", refused) == ["AE"]
-    assert [(await site.end(k))["state"] for k in ("D6Q", "D6R")] == ["QUARANTINED", "REFUSED"], "as wrong as before"
+    assert [(await site.end(k))["state"] for k in ("D6Q", "D6R")] == ["QUARANTINED", "REFUSED"], (
+        "as wrong as before"
+    )
 
     assert await site.stop() == 0
     known = AUTHORITIES.replace("aliases: [MRN]", "aliases: [MRN, NORTH]")

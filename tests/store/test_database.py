@@ -24,7 +24,9 @@ def database(tmp_path: Path) -> Sqlite:
 
 
 def test_a_commit_is_synced_and_pages_can_be_given_back(database: Sqlite) -> None:
-    set_to = {name: database.all(f"PRAGMA {name}")[0][0] for name in ("journal_mode", "synchronous", "auto_vacuum")}
+    set_to = {
+        name: database.all(f"PRAGMA {name}")[0][0] for name in ("journal_mode", "synchronous", "auto_vacuum")
+    }
     assert set_to == {"journal_mode": "wal", "synchronous": 2, "auto_vacuum": 2}
 
 
@@ -35,7 +37,9 @@ def test_no_statement_reads_a_whole_table(database: Sqlite, package: str, file: 
             continue
         count = len(set(re.findall(r"\$\d+", sql)))
         plan = [row[3] for row in database.all(f"EXPLAIN QUERY PLAN {sql}", (None,) * count)]
-        scans = [step for step in plan if step.startswith("SCAN") and "USING INDEX message_waiting" not in step]
+        scans = [
+            step for step in plan if step.startswith("SCAN") and "USING INDEX message_waiting" not in step
+        ]
         assert not scans, f"{file}: {name}: {scans}"
 
 

@@ -287,6 +287,24 @@ def test_a_preadmission_is_planned(facts):
     assert visit.elements["class"]["code"] == "PRENC"
 
 
+def test_pending_events_and_tracking_say_how_far_the_visit_is(facts):
+    events = {
+        "A09": "in-progress",
+        "A10": "in-progress",
+        "A14": "planned",
+        "A15": "in-progress",
+        "A16": "in-progress",
+    }
+    found = {event: facts(msh(event), PID, PV1)["Encounter"][0] for event in events}
+    assert {event: visit.elements["status"] for event, visit in found.items()} == events
+    assert all(visit.establishes for visit in found.values())
+
+
+def test_a_cancelled_pending_discharge_takes_it_back(facts):
+    (visit,) = facts(msh("A25"), PID, PV1)["Encounter"]
+    assert (visit.cancels, visit.elements["status"]) == ("A16", "in-progress")
+
+
 def test_an_update_makes_no_visit_and_says_nothing_of_its_status(facts):
     (visit,) = facts(msh("A08"), PID, PV1)["Encounter"]
     assert (visit.event, visit.establishes) == ("A08", False)

@@ -24,9 +24,14 @@ ROWS = [(m, row) for m in ALL_MAPS for row in m.rows]
 
 def test_the_events_that_have_a_map():
     assert [
-        *(f"ADT^A{n}" for n in ("01", "02", "03", "04", "05", "06", "07", "08", "13", "28", "31", "40")),
+        *(
+            f"ADT^A{n}"
+            for n in ("01", "02", "03", "04", "05", "06", "07", "08", "09", "10", "13", "14", "15")
+        ),
+        *(f"ADT^A{n}" for n in ("16", "18", "25", "28", "31", "34", "40", "47")),
         "ORU",
         "ORU^R01",
+        "ORU^R03",
     ] == EVENTS
 
 

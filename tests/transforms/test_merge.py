@@ -1,5 +1,7 @@
 """ADT^A40: one patient becomes another. The guide has no map; README.md documents this one."""
 
+import pytest
+
 from engine.message import State, Stop
 from store.facts import Clock, Fact, Link
 from tests.transforms.messages import msh, seg
@@ -28,6 +30,12 @@ def test_a_merge_says_that_both_exist_and_are_one(say, feed):
     assert prior.elements["name"] == [{"family": "Dow", "given": ["Jane"], "use": "official"}]
     assert [i["value"] for i in prior.elements["identifier"]] == ["MR002"]
     assert link == Link(prior.key, survivor.key, CLOCK, "merge", "MRG-1")
+
+
+@pytest.mark.parametrize("event", ["A18", "A34", "A47"])
+def test_its_older_forms_and_a_change_of_number_say_the_same(say, event):
+    rest = (PID, seg("MRG", f1="MR002^^^HOSP^MR"))
+    assert say(msh(event), *rest) == say(msh("A40"), *rest)
 
 
 def test_what_the_chart_knows_of_the_prior_patient_stays(chart):

@@ -419,9 +419,24 @@ def test_dates_that_are_none_stop_the_message(say):
     assert stopped(say(MSH, PID, OBR.replace("20250301073000", "0000"), undated), "invalid-date", "OBR-7")
 
 
-def test_results_from_the_future_of_their_message_stop_it(say):
-    """They would stand above every correction."""
-    assert stopped(say(MSH, PID, OBR.replace("20250301080000", "2035"), OBX), "future-time", "OBR-22")
+def test_results_are_no_newer_than_the_message_that_brings_them(facts):
+    """They would stand above corrections to come."""
+    found = facts(MSH, PID, OBR.replace("20250301080000", "20350301"), OBX)
+    assert [f.clock.time for f in found["DiagnosticReport"] + found["Observation"]] == [SENT, SENT]
+
+
+def test_a_line_of_text_without_a_name_is_of_its_report(facts):
+    (result,) = facts(MSH, PID, OBR, seg("OBX", f2="TX", f5="No fracture", f11="F"))["Observation"]
+    assert result.elements["code"]["coding"][0]["code"] == "24323-8"
+
+
+def test_an_obx_without_content_says_nothing(facts, say):
+    assert "Observation" not in facts(MSH, PID, OBR, "OBX|1")
+    assert stopped(say(MSH, PID, OBR, "OBX|1", "NTE|1||of what?"), "required-field", "OBX-3")
+
+
+def test_results_for_display_are_results(facts):
+    assert len(facts(msh("R03", kind="ORU"), PID, OBR, OBX)["Observation"]) == 1
 
 
 def test_a_result_without_a_patient_stops_the_message(say):

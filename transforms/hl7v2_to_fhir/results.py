@@ -23,8 +23,6 @@ from transforms.hl7v2_to_fhir.visit import Said, clock_of, encounter_fact, patie
 NOTE = "http://hl7.org/fhir/5.0/StructureDefinition/extension-DiagnosticReport.note"
 """R4's DiagnosticReport has no note; R5's stands in an extension."""
 
-_DAY = 86_400_000_000  # microseconds
-
 
 @dataclass(slots=True)
 class Result:
@@ -160,9 +158,9 @@ def _number(obr: hl7v2.Segment, reader: Reader) -> tuple[str, ...]:
 
 
 def _result_time(obr: hl7v2.Segment, about: About) -> Clock:
-    """OBR-22, when the results were reported or changed; else when the message was sent.
+    """OBR-22, when the results were reported or changed, but not after the message was sent; else MSH-7.
 
-    Results dated after their message would stand above every correction to come.
+    A message knows nothing from after it was sent; dated later, it would stand above corrections to come.
     """
     reader = about.reader
     raw = reader.field("OBR", 22)
@@ -170,10 +168,7 @@ def _result_time(obr: hl7v2.Segment, about: About) -> Clock:
     reader.faults.clear()  # the map reads OBR-22 too, and says where it is wrong
     if time is None:
         return about.clock
-    if time.micros > about.clock.sent + _DAY:
-        text = "the results are dated after the message that brings them; correct it at the source and resend"
-        reader.reasons.append(Reason("future-time", text, f"{obr.place}-22"))
-    return about.clock._replace(time=time.micros)
+    return about.clock._replace(time=min(time.micros, about.clock.sent))
 
 
 def _ranked(clock: Clock, elements: Elements) -> Clock:
@@ -207,9 +202,9 @@ def _report(
 
 
 def _observation(result: Result, report: bytes, time: Clock, based: Elements, about: About) -> Fact | None:
-    """One result. Status U without a value tells only that an earlier one is final; the report says that."""
+    """One result, unless there is none in it."""
     reader, obx = about.reader, result.obx
-    if obx.field(11) == b"U" and not obx.field(5):
+    if _silent(result):
         return None
     reader.group["OBX"] = obx
     elements = about.plan.elements("Observation", (obx,), reader) | about.common | based
@@ -218,6 +213,14 @@ def _observation(result: Result, report: bytes, time: Clock, based: Elements, ab
         elements |= about.plan.elements("note", result.notes, reader)
     key = about.key("Observation", report, keys.code(obx.field(3), reader), reader.text(obx.field(4)))
     return Fact("Observation", key, _ranked(time, elements), elements, about.patient.key)
+
+
+def _silent(result: Result) -> bool:
+    """Is the OBX empty? Status U without a value tells only that an earlier one is final; the report says that."""
+    obx = result.obx
+    if obx.field(11) == b"U" and not obx.field(5):
+        return True
+    return not result.notes and not any(obx.fields[2:])
 
 
 def _require(name: str, elements: Elements, place: str, reader: Reader) -> None:
