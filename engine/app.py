@@ -25,6 +25,7 @@ import uvloop
 from engine.channel import Channel, Configuration
 from engine.journal import SQL
 from engine.logging import configure
+from engine.message import State
 from engine.plugin import discover
 from engine.running import Running
 from engine.runtime.compute import Compute, Elsewhere, here, serve
@@ -60,6 +61,8 @@ def run(config: Path, data: Path, env: str | None) -> int:
             file=sys.stderr,
         )
         return 1
+    if isinstance(problems := load(config, env, b"lint"), list):
+        return _report(problems)  # before anything is written
     data.mkdir(parents=True, exist_ok=True)
     data.chmod(0o700)
     with _only_one(data) as free:
@@ -73,8 +76,7 @@ def run(config: Path, data: Path, env: str | None) -> int:
             return 1
         secret = _secret(connection)
         configuration = load(config, env, secret)
-        if isinstance(configuration, list):
-            return _report(configuration)
+        assert not isinstance(configuration, list), "it was sound a moment ago"
         sys.setswitchinterval(0.002)  # the event loop answers senders; it must not wait long for the worker
         with _compute(configuration, (config, env, secret)) as compute:
             return uvloop.run(_Engine(configuration, data, connection, compute, listen).serve())
@@ -183,7 +185,9 @@ def _start_compute(settings: Settings) -> tuple[BaseProcess, Connection]:
 
 def _compute_process(pipe: Connection, config: Path, env: str | None, secret: bytes) -> None:
     configure()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the engine ends us
+    # Ctrl-C and supervisors signal the whole group; the engine ends us, by closing the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     configuration = load(config, env, secret)
     if not isinstance(configuration, list):
         serve(pipe, {c.name: c for c in configuration.channels})
@@ -261,7 +265,7 @@ class _Engine:
             self.compute, self.reader, self.committer, self.connection.broken, identity, self._filed
         )
         self.running = Running(
-            self.configuration, self.reader, self.committer, identity, self.metrics, lambda: self.unready
+            self.configuration, self.reader, self.committer, identity, self.metrics, self._unready
         )
 
     def _dead(self, error: BaseException) -> None:
@@ -274,8 +278,18 @@ class _Engine:
     def _committed(self) -> None:
         self.worker.wake()
 
+    def _unready(self) -> Reason | None:
+        if self.unready is None and self.committer.down:  # whoever asks also makes it try again
+            self.committer.submit(lambda c: c.run(SQL.set_setting, ("probe", b"")), failed=lambda e: None)
+            return Reason("database-down", f"the database takes no work: {self.committer.down}")
+        return self.unready
+
     def _filed(self, channel: str, filed: Filed) -> None:
-        self.metrics.ended(channel, filed.processed.state)
+        ended = filed.processed
+        self.metrics.ended(channel, ended.state)
+        if ended.state not in (State.STORED, State.ROUTED):
+            code = ended.reason.code if ended.reason else None
+            log.info("message ended", message=ended.message, channel=channel, state=ended.state, code=code)
         for destination, lane in filed.lanes:
             if dispatcher := self.dispatchers.get(destination):
                 dispatcher.wake(lane)
@@ -307,11 +321,15 @@ class _Engine:
     async def _source(self, group: Sequence[Channel], ready: object) -> None:
         assert callable(ready)
         channel = group[0]
-        intake = Intake(
-            group, self.committer, self.configuration.identity, self.metrics,
-            lambda filed: self._filed(channel.name, filed),
-        )  # fmt: skip
-        await channel.source.run(intake, lambda address: ready(group, address))
+        intake = Intake(group, self.committer, self.configuration.identity, self.metrics, self._filed)
+        try:
+            await channel.source.run(intake, lambda address: ready(group, address))
+        except OSError as e:
+            why = os.strerror(e.errno) if e.errno else type(e).__name__
+            log.critical(
+                "a source cannot be had", channel=channel.name, address=_address(channel), reason=why
+            )
+            raise
 
     def _ready(self) -> None:
         self.unready = None
@@ -367,6 +385,10 @@ class _Engine:
             async with tcp.running(), local.running():
                 self.http = f"{host}:{tcp.port}"
                 yield
+
+
+def _address(channel: Channel) -> str:
+    return str(getattr(channel.source, "address", lambda: "")() or "")
 
 
 def _by_source(channels: Sequence[Channel]) -> list[list[Channel]]:

@@ -51,8 +51,7 @@ def apply(connection: Connection, message: int, now: int, said: Sequence[Prepare
     filing = _Filing(connection, message, now)
     for row in connection.all(SQL.withdraw, (message,)):
         filing.stale.add(row[0])
-    for link in (s for s in said if isinstance(s, Link)):
-        filing.link(link)
+    filing.link([s for s in said if isinstance(s, Link)])
     filing.resolve()
     if filing.withheld is None:
         connection.run(SQL.release, (message,))
@@ -89,7 +88,6 @@ class _Filing:
     tokens: list[Sequence[Any]] = field(default_factory=list)
     nodes: dict[bytes, int] = field(default_factory=dict)
     unresolved: set[int] = field(default_factory=set)
-    repeated: list[tuple[int, int, str]] = field(default_factory=list)  # claims that bring nothing new
 
     # -- facts
 
@@ -177,18 +175,28 @@ class _Filing:
 
     # -- identity
 
-    def link(self, link: Link) -> None:
-        prior, survivor = self._node(link.prior), self._node(link.survivor)
-        clock = link.clock.pack(self.message)
-        known = one(self.connection, SQL.known_link, (prior, survivor, link.kind))
-        self.connection.run(SQL.add_link, (self.message, prior, survivor, link.kind, clock, link.place))
-        if link.kind == "merge" or known is None or clock < known[0]:
-            self.unresolved.add(prior)
-        else:
-            self.repeated.append((prior, survivor, link.place))
+    def link(self, links: Sequence[Link]) -> None:
+        """Replace the links that the message said before. What is said again is no new evidence."""
+        before = set(self.connection.all(SQL.unlink, (self.message,)))
+        for link in links:
+            prior, survivor = self._node(link.prior), self._node(link.survivor)
+            clock = link.clock.pack(self.message)
+            row = (prior, survivor, link.kind, clock, link.place)
+            if row not in before and (link.kind == "merge" or self._first(prior, survivor, clock)):
+                self.unresolved.add(prior)
+            before.discard(row)
+            self.connection.run(SQL.add_link, (self.message, *row))
+        self.unresolved.update(node for prior, survivor, *_ in before for node in (prior, survivor))
+
+    def _first(self, prior: int, survivor: int, clock: bytes) -> bool:
+        """Is there no earlier claim of this patient to this identifier?"""
+        earliest = one(self.connection, SQL.known_claim, (prior, survivor))
+        return earliest is None or clock < earliest[0]
 
     def resolve(self) -> None:
         """Decide anew who survives, and which messages must wait, in every group that got new evidence."""
+        honoured: set[tuple[int, int]] = set()
+        contested: set[tuple[int, int]] = set()
         while self.unresolved:
             nodes = self._group(self.unresolved.pop())
             self.unresolved -= nodes
@@ -196,12 +204,13 @@ class _Filing:
             claims = [row for n in nodes for row in self.connection.all(SQL.claims, (n,))]
             result = survivors(nodes, merges, claims)
             self._settle_survivors(result)
-            self._settle_claims(result, [(p, s) for _, p, s in claims])
+            honoured.update({(p, s) for _, p, s in claims} - result.contested)
+            contested |= result.contested
             self.stale |= nodes  # the links that a Patient shows follow from who survives
-        for prior, survivor, place in self.repeated:
-            if self._survivor(prior) != self._survivor(survivor):
-                self.withheld = place
-                self.connection.run(SQL.withhold, (self.message, place))
+        self._settle_claims(honoured, contested)
+        if place := self._contested(self.message):
+            self.withheld = place
+            self.connection.run(SQL.withhold, (self.message, place))
 
     def _group(self, start: int) -> set[int]:
         nodes, edge = {start}, [start]
@@ -219,24 +228,29 @@ class _Filing:
                 if node != survivor:
                     self.connection.run(SQL.set_survivor, (node, survivor))
 
-    def _settle_claims(self, result: Survivors, claims: list[tuple[int, int]]) -> None:
-        waiting = {m: place for pair in result.contested for m, place in self._claimants(pair)}
+    def _settle_claims(self, honoured: set[tuple[int, int]], contested: set[tuple[int, int]]) -> None:
+        """Every claim of a message, in whatever group, must be honoured before it is let go."""
+        waiting = {m: place for pair in contested for m, place in self._all(SQL.filed_claimants, pair)}
         for message, place in sorted(waiting.items()):
-            if message == self.message:
-                self.withheld = place
-            elif one(self.connection, SQL.withheld, (message,)) is None:
+            if message != self.message:
+                self.connection.run(SQL.withhold, (message, place))
                 self.withhold.append((message, place))
-                self.stale.update(id for (id,) in self.connection.all(SQL.withdraw, (message,)))
-            self.connection.run(SQL.withhold, (message, place))
-        for message in sorted({m for pair in claims for m, _ in self._claimants(pair)} - waiting.keys()):
-            if self.connection.all(SQL.release, (message,)) and message != self.message:
+                self.stale.update(id for (id,) in self._all(SQL.withdraw, (message,)))
+        for message in sorted({m for pair in honoured for (m,) in self._all(SQL.withheld_claimants, pair)}):
+            if message != self.message and self._contested(message) is None:
+                self.connection.run(SQL.release, (message,))
                 self.release.append(message)
 
-    def _claimants(self, pair: tuple[int, int]) -> list[Any]:
-        return self.connection.all(SQL.claimants, pair)
+    def _contested(self, message: int) -> str | None:
+        """Where the message claims an identifier that another patient holds, if it does."""
+        found = one(self.connection, SQL.contested_claim, (message,))
+        return found[0] if found else None
+
+    def _all(self, sql: str, args: Sequence[Any]) -> list[Any]:
+        return self.connection.all(sql, args)
 
     def _derived(self, id: int, body: Body) -> Body:
-        result = {name: value for name, value in body.items() if name not in ("active", "link", "meta")}
+        result = dict(body)
         survivor = self._survivor(id)
         if survivor != id:
             result["active"] = False

@@ -40,8 +40,11 @@ DELETE FROM token WHERE kind = $1 AND value = $2 AND resource = $3
 INSERT INTO link (message, prior, survivor, kind, clock, place) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT DO NOTHING
 
--- name: known_link
-SELECT clock FROM link WHERE prior = $1 AND survivor = $2 AND kind = $3 ORDER BY clock LIMIT 1
+-- name: unlink
+DELETE FROM link WHERE message = $1 RETURNING prior, survivor, kind, clock, place
+
+-- name: known_claim
+SELECT clock FROM link WHERE prior = $1 AND survivor = $2 AND kind = 'claim' ORDER BY clock LIMIT 1
 
 -- name: neighbours
 SELECT survivor FROM link WHERE prior = $1 UNION SELECT prior FROM link WHERE survivor = $1
@@ -54,8 +57,18 @@ SELECT l.clock, l.prior, l.survivor FROM link l WHERE l.prior = $1 AND l.kind = 
   SELECT 1 FROM link e
   WHERE e.prior = l.prior AND e.survivor = l.survivor AND e.kind = 'claim' AND e.clock < l.clock)
 
--- name: claimants
-SELECT message, place FROM link WHERE prior = $1 AND survivor = $2 AND kind = 'claim'
+-- name: filed_claimants
+SELECT l.message, l.place FROM link l LEFT JOIN withheld w ON w.message = l.message
+WHERE l.prior = $1 AND l.survivor = $2 AND l.kind = 'claim' AND w.message IS NULL
+
+-- name: withheld_claimants
+SELECT l.message FROM link l JOIN withheld w ON w.message = l.message
+WHERE l.prior = $1 AND l.survivor = $2 AND l.kind = 'claim'
+
+-- name: contested_claim
+SELECT l.place FROM link l LEFT JOIN survivor a ON a.patient = l.prior LEFT JOIN survivor b ON b.patient = l.survivor
+WHERE l.message = $1 AND l.kind = 'claim' AND coalesce(a.survivor, l.prior) <> coalesce(b.survivor, l.survivor)
+ORDER BY l.place LIMIT 1
 
 -- name: survivor_of
 SELECT survivor FROM survivor WHERE patient = $1
@@ -66,14 +79,11 @@ DELETE FROM survivor WHERE patient = $1
 -- name: set_survivor
 INSERT INTO survivor (patient, survivor) VALUES ($1, $2)
 
--- name: withheld
-SELECT place FROM withheld WHERE message = $1
-
 -- name: withhold
 INSERT INTO withheld (message, place) VALUES ($1, $2) ON CONFLICT DO NOTHING
 
 -- name: release
-DELETE FROM withheld WHERE message = $1 RETURNING message
+DELETE FROM withheld WHERE message = $1
 
 -- name: current
 SELECT r.type, r.key, v.body FROM resource r JOIN version v ON v.resource = r.id AND v.number = r.version
@@ -110,8 +120,10 @@ JOIN resource r ON r.id = s.patient WHERE s.survivor = $1
 SELECT key FROM resource WHERE id = $1
 
 -- name: contested
-SELECT 1 FROM link mine JOIN link theirs ON theirs.prior = mine.prior AND theirs.kind = 'claim'
-JOIN withheld w ON w.message = theirs.message WHERE mine.survivor = $1 AND mine.kind = 'claim' LIMIT 1
+SELECT 1 FROM link l LEFT JOIN survivor a ON a.patient = l.prior LEFT JOIN survivor b ON b.patient = l.survivor
+WHERE l.prior IN (SELECT prior FROM link WHERE survivor = $1 AND kind = 'claim') AND l.kind = 'claim'
+  AND coalesce(a.survivor, l.prior) <> coalesce(b.survivor, l.survivor)
+LIMIT 1
 
 -- name: made
 SELECT r.type, r.key, v.number, CASE WHEN v.body IS NULL THEN 1 ELSE 0 END

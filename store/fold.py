@@ -18,6 +18,8 @@ WHOLE = frozenset({"Observation", "DiagnosticReport"})
 UNION = frozenset({("DiagnosticReport", "result")})
 # Elements whose parts come from different events (admission, discharge) and are asserted one by one.
 PARTS = frozenset({("Encounter", "period"), ("Encounter", "hospitalization")})
+# What the chart itself says, from who survives whom (`store.chart`); no fact has a say in it.
+DERIVED = frozenset({("Patient", "active"), ("Patient", "link"), ("Patient", "meta")})
 
 
 class Said(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from formats import fhir
 from store import search
 from store.facts import Clock, Fact
-from store.fold import overlay
+from store.fold import DERIVED, overlay
 from store.reason import Reason
 
 
@@ -39,11 +39,12 @@ class Prepared(NamedTuple):
 
 def prepare(fact: Fact) -> Prepared | Reason:
     """Each fact must be valid by itself, so that the fold cannot make an invalid resource of valid facts."""
-    alone = overlay(fact.type, {}, fact.elements)
+    said = {name: value for name, value in fact.elements.items() if (fact.type, name) not in DERIVED}
+    alone = overlay(fact.type, {}, said)
     if found := fhir.problems(fact.type, alone, partial=not fact.establishes):
         return Reason("invalid-resource", found[0].text, found[0].path)
     about = (fact.type, fact.key, fact.clock, fact.patient, fact.event, fact.cancels, fact.establishes)
-    elements = fhir.encode(fact.elements)
+    elements = fhir.encode(said)
     if not fact.establishes:
         return Prepared(*about, elements, None, (), None, None)
     body, tokens = fhir.encode(alone), tuple(search.tokens(fact.type, alone))

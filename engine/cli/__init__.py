@@ -16,6 +16,7 @@ environment:
   CHARTWIRE_DATA       everything that the engine writes (default: ./data)
   CHARTWIRE_ENV        NAME of environments/NAME.yaml
   CHARTWIRE_HTTP       HOST:PORT of the HTTP API (default: 127.0.0.1:8080)
+  CHARTWIRE_COMPUTE    1: channels run in a process of their own (default with a second core); 0: in a thread
   CHARTWIRE_LOG_LEVEL  debug, info (default), warning or error
 """
 if TYPE_CHECKING:

@@ -99,9 +99,10 @@ def _unused(parts: Parts) -> Iterator[Problem]:
 
 def risks(part: Part, thing: Any, *at: str) -> Iterator[Problem]:
     """What a source or destination says of itself: `problems()` stop the engine, `risks()` are listed."""
-    for text in getattr(thing, "problems", list)():
+    wrong: list[str] = getattr(thing, "problems", list)()
+    for text in wrong:
         yield error(part.place(*at, key=True), "not-allowed", text)
-    for text in getattr(thing, "risks", list)():
+    for text in () if wrong else getattr(thing, "risks", list)():
         yield warning(part.place(*at, key=True), "accepted-risk", text)
 
 

@@ -10,6 +10,7 @@ import pickle
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from threading import Lock
 
 import structlog
 
@@ -47,36 +48,66 @@ Start = Callable[[], tuple[BaseProcess, Connection]]
 
 
 class Elsewhere:
-    """A compute process. Called from one thread at a time; it ends by itself when its pipe closes."""
+    """A compute process. Called from one thread at a time, closed from any; it ends by itself when its pipe closes."""
 
     def __init__(self, start: Start) -> None:
         self._start = start
         self._process, self._pipe = start()
+        self._ready = False
+        self._closed = False
+        self._lock = Lock()
 
     def __call__(self, batch: Sequence[Waiting]) -> list[Processed]:
+        processed = self._asked(batch)
+        return [self._alone(waiting) for waiting in batch] if processed is None else processed
+
+    def _alone(self, waiting: Waiting) -> Processed:
+        """A second attempt: the process may have been killed by somebody else, or by another message."""
+        if processed := self._asked([waiting]):
+            return processed[0]
+        text = "the process that computed this message died; this is a defect of the channel's steps or maps"
+        return Processed(waiting.id, State.FAILED, Reason("defect", text))
+
+    def _asked(self, batch: Sequence[Waiting]) -> list[Processed] | None:
+        """None: the process died of it, and another one runs."""
+        self._await_ready()
         try:
             self._pipe.send_bytes(pickle.dumps(batch))
             processed: list[Processed] = pickle.loads(self._pipe.recv_bytes())
             return processed
         except (EOFError, OSError):
-            log.error("the compute process died", messages=len(batch), status=self._process.exitcode)
+            self._again(len(batch))
+            return None
+
+    def _again(self, messages: int) -> None:
+        with self._lock:
+            if self._closed:
+                raise EOFError
+            log.error("the compute process died", messages=messages, status=self._process.exitcode)
             self._pipe.close()
             self._process, self._pipe = self._start()
-        if len(batch) > 1:
-            return [processed for waiting in batch for processed in self([waiting])]
-        text = "the process that computed this message died; this is a defect of the channel's steps or maps"
-        return [Processed(batch[0].id, State.FAILED, Reason("defect", text))]
+            self._ready = False
+
+    def _await_ready(self) -> None:
+        """A process that cannot even start is no message's fault: EOFError, and the engine stops."""
+        if not self._ready:
+            self._pipe.recv_bytes()
+            self._ready = True
 
     def close(self) -> None:
-        self._pipe.close()
-        self._process.join()
+        """End the process, whatever it is doing: what it has in hand is still in the journal."""
+        with self._lock:
+            self._closed = True
+            self._process.kill()
+            self._process.join()
 
 
 def serve(pipe: Connection, channels: Mapping[str, Channel]) -> None:
-    """The other side: answer batches until the engine is gone."""
+    """The other side: say that it is ready, then answer batches until the engine is gone."""
     compute = here(channels)
-    while True:
-        try:
+    try:
+        pipe.send_bytes(b"ready")
+        while True:
             pipe.send_bytes(pickle.dumps(compute(pickle.loads(pipe.recv_bytes()))))
-        except (EOFError, OSError):
-            return
+    except (EOFError, OSError):
+        return

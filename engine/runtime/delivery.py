@@ -18,7 +18,7 @@ from engine.journal.outbox import Head, Verdict
 from engine.message import Outcome, Unknown
 from engine.runtime import clock
 from engine.runtime.metrics import Metrics
-from store.database import Connection, Down
+from store.database import Connection, Uncertain
 from store.database.commit import Committer
 from store.reason import Reason
 
@@ -84,7 +84,10 @@ class Dispatcher:
         elif (wait := head.due - clock.now()) > 0:
             asyncio.get_running_loop().call_later(wait / 1e6, self._return, lane)
         else:
+            began = clock.now()
             outcome = await self._deliver(head, lane)
+            log.debug("attempt", destination=self.partner.name, delivery=head.id, message=head.message,
+                      outcome=type(outcome).__name__, seconds=(clock.now() - began) / 1e6)  # fmt: skip
             self._metrics.attempt(self.partner.name, type(outcome).__name__)
             self._settle(lane, head, outbox.judge(self.partner, head, outcome, clock.now()))
 
@@ -110,11 +113,11 @@ class Dispatcher:
         )
 
     def _settled(self, lane: int, head: Head, verdict: Verdict, error: BaseException | None) -> None:
-        if isinstance(error, Down):  # keep the verdict until it can be written; the lane waits
+        if error is None:
+            self._return(lane)
+        elif not isinstance(error, Uncertain):  # keep the verdict until it can be written; the lane waits
             log.error("outcome not stored", destination=self.partner.name, delivery=head.id, retry_in=1.0)
             asyncio.get_running_loop().call_later(1.0, self._settle, lane, head, verdict)
-        elif error is None:
-            self._return(lane)
 
     def _return(self, lane: int) -> None:
         self._ready.append(lane)

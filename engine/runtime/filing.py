@@ -40,18 +40,21 @@ def file_all(
     filed: list[Filed] = []
     for processed in batch:
         try:
-            filed.append(_saved(connection, lambda p=processed: file(connection, identity, p, now)))  # type: ignore[misc]
+            filed.append(_saved(connection, lambda p=processed: file(connection, identity, p, now), broken))  # type: ignore[misc]
         except Exception as e:
             if broken(e):
                 raise
             failed = replace(processed, state=State.FAILED, reason=_failure(e), said=(), outgoing=())
-            filed.append(_saved(connection, lambda p=failed: file(connection, identity, p, now)))  # type: ignore[misc]
+            filed.append(_saved(connection, lambda p=failed: file(connection, identity, p, now), broken))  # type: ignore[misc]
     return filed
 
 
 def file(connection: Connection, identity: Identity, processed: Processed, now: int) -> Filed:
-    """Apply what one message says, write its deliveries and its end state."""
-    applied = chart.apply(connection, processed.message, now, processed.said) if processed.said else Applied()
+    """Apply what one message says, write its deliveries and its end state.
+
+    One that says nothing now takes back what it said at an earlier attempt.
+    """
+    applied = chart.apply(connection, processed.message, now, processed.said)
     for id, place in applied.withhold:
         connection.run(SQL.withhold, (*_contested(place), id))
     for id in applied.release:
@@ -79,13 +82,15 @@ def _failure(error: Exception) -> Reason:
     )
 
 
-def _saved(connection: Connection, work: Callable[[], T]) -> T:
+def _saved(connection: Connection, work: Callable[[], T], broken: Callable[[Exception], bool]) -> T:
+    """A failing database may have undone the whole transaction by itself; the rest is the committer's."""
     connection.run("SAVEPOINT message")
     try:
         result = work()
-    except BaseException:
-        connection.run("ROLLBACK TO message")
-        connection.run("RELEASE message")
+    except Exception as e:
+        if not broken(e):
+            connection.run("ROLLBACK TO message")
+            connection.run("RELEASE message")
         raise
     connection.run("RELEASE message")
     return result

@@ -24,7 +24,7 @@ from engine.message import (
 )  # fmt: skip
 from engine.runtime import clock
 from engine.runtime.compute import computed
-from engine.runtime.filing import Filed, file_all
+from engine.runtime.filing import Filed, file, file_all
 from engine.runtime.metrics import Metrics
 from store.database import Connection
 from store.database import Uncertain as CommitUncertain
@@ -46,7 +46,7 @@ class Intake:
         committer: Committer,
         identity: Identity,
         metrics: Metrics,
-        filed: Callable[[Filed], None],
+        filed: Callable[[str, Filed], None],
     ) -> None:
         self._channels = channels
         self._committer = committer
@@ -96,7 +96,7 @@ class Intake:
         def told(future: Future[Receipt]) -> None:
             if isinstance(future.result(), Accepted | Refused):  # else nothing was committed
                 for filed in ended:
-                    self._filed(filed)
+                    self._filed(name, filed)
 
         future = self._submit(work, name)
         future.add_done_callback(told)
@@ -114,8 +114,7 @@ class Intake:
             connection.run("RELEASE verdict")
             asked = filed.processed
         refused = replace(asked, state=State.REFUSED, said=(), outgoing=())
-        inbox.settle(connection, refused, now)
-        return Filed(refused)
+        return file(connection, self._identity, refused, now)
 
     def refuse(self, received: Received, reason: Reason, *, unsupported: bool = False) -> Future[Receipt]:
         """Keep what is not a message for anyone here, within the cap of its peer."""
@@ -134,8 +133,15 @@ class Intake:
 
     def _submit(self, work: Callable[[Connection], Receipt], channel: str) -> Future[Receipt]:
         future = self._committer.submit(work, first=True, failed=_unwritten)
-        future.add_done_callback(lambda f: self._metrics.receipt(channel, f.result()))
+        future.add_done_callback(lambda f: self._told(channel, f.result()))
         return future
+
+    def _told(self, channel: str, receipt: Receipt) -> None:
+        self._metrics.receipt(channel, receipt)
+        if isinstance(receipt, Refused):
+            log.info("refused", channel=channel, code=receipt.reason.code)
+        elif isinstance(receipt, Unavailable | Uncertain):
+            log.warning("not stored", channel=channel, answer=type(receipt).__name__)
 
 
 def _takes(channel: Channel, body: Body) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -70,13 +71,13 @@ class Worker:
             if committing is not None:
                 committing.cancel()  # the committer finishes what it has; a database that is down is not waited for
                 await asyncio.wait([committing])
-            self._threads.shutdown()
+            self._threads.shutdown(wait=False)  # what is being computed is still in the journal
 
     async def _commit(self, batch: Sequence[Waiting], computed: Sequence[Processed]) -> None:
         def work(connection: Connection) -> list[Filed]:
             return file_all(connection, self._identity, computed, clock.now(), self._broken)
 
-        wait = 0.1
+        wait, began = 0.1, time.monotonic()
         while True:
             try:
                 filed = await self._committer.submit(work)
@@ -85,5 +86,6 @@ class Worker:
                 log.error("chart unavailable", reason=str(e), retry_in=wait)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, 5.0)
+        log.debug("filed", messages=len(batch), seconds=round(time.monotonic() - began, 4))
         for waiting, each in zip(batch, filed, strict=True):
             self._filed(waiting.channel, each)

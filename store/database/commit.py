@@ -13,8 +13,11 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+import structlog
+
 from store.database import Connection, Down, Uncertain
 
+log = structlog.get_logger("database")
 T = TypeVar("T")
 Work = Callable[[Connection], T]
 
@@ -47,6 +50,7 @@ class Committer:
         on_commit: Callable[[], None] = lambda: None,
     ) -> None:
         self.commits = 0
+        self.down: str | None = None  # why the last transaction could not be committed, if it could not
         self._on_commit = on_commit
         self._connection = connection
         self._on_death = on_death
@@ -118,7 +122,7 @@ class Committer:
             self._connection.rollback()
             if len(batch) > 1 and not self.broken(e):
                 return [settled for job in batch for settled in self._transact([job])]
-            error = e if not self.broken(e) else Down(str(e) or type(e).__name__)
+            error = self._failing(e) if self.broken(e) else e
             return [(job, None, error) for job in batch]
 
     def _together(self, batch: list[Job]) -> list[Settled]:
@@ -126,7 +130,17 @@ class Committer:
         settled: list[Settled] = [(job, job.work(self._connection), None) for job in batch]
         self._connection.commit()
         self.commits += 1
+        if self.down:
+            log.info("the database takes work again")
+        self.down = None
         return settled
+
+    def _failing(self, error: Exception) -> Down:
+        why = str(error) if isinstance(error, Down) else type(error).__name__
+        if not self.down:
+            log.error("the database takes no work", reason=why)
+        self.down = why
+        return Down(why)
 
     def broken(self, error: Exception) -> bool:
         """Is this the database's failure, so that all work is to be undone, rather than one piece of work's?"""

@@ -22,6 +22,12 @@ FILES = {
     "channels/adt.yaml": channel("adt"),
     "channels/strict.yaml": channel("strict", "mllp: {port: 0, max_frame: 1MB}", "ack: processed"),
 }
+ROUTES = """
+destinations:
+  ward: {{mllp: {{host: 127.0.0.1, port: {port}}}}}
+routes:
+  - {{from: adt, to: ward}}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +114,7 @@ async def test_what_was_acknowledged_before_the_disk_was_full_is_processed_after
         return acknowledgement(message)
 
     async with receiver(filling) as ward:  # type: ignore[arg-type]
-        routes = f"destinations:\n  ward: {{mllp: {{host: 127.0.0.1, port: {ward.port}}}}}\nroutes:\n  - {{from: adt, to: ward}}\n"
+        routes = ROUTES.format(port=ward.port)
         async with started(tmp_path, disk, shim, **{"routes.yaml": routes}) as site:
             sender = await site.sender("adt")
             accepted: list[str] = []

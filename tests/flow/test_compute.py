@@ -1,0 +1,109 @@
+"""Messages are computed in a process of their own: what kills it fails alone, and signals to all do no harm."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from tests.adapters.mllp_peer import fields
+from tests.engine_process import EngineProcess
+from tests.flow.installation import DEADLINE, Installation, channel
+from tests.flow.messages import adt
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PLUGIN = '''
+import os
+import signal
+
+from engine.plugin import transform
+from formats import hl7v2
+
+
+@transform("site.deadly")
+def deadly(message: hl7v2.Message) -> hl7v2.Message:
+    """What a defect in a library's native code does."""
+    if message.get("PV1-3.1") == "DEADLY":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return message
+'''
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
+    files = {
+        "channels/adt.yaml": channel("adt", "mllp: {port: 0}", "pipeline:", "  - site.deadly: {}"),
+        "plugins/deadly.py": PLUGIN,
+    }
+    made = Installation(tmp_path_factory.mktemp("compute"), files)
+    made.engine = EngineProcess(made.config, made.data, {"CHARTWIRE_COMPUTE": "1"})
+    try:
+        await made.start()
+        yield made
+    finally:
+        made.kill()
+
+
+def computing(site: Installation) -> int:
+    """The compute process, as the system knows it."""
+    assert site.engine.process is not None
+    tasks = Path(f"/proc/{site.engine.process.pid}/task").glob("*/children")
+    children = [pid for task in tasks for pid in task.read_text().split()]
+    (found,) = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return found
+
+
+async def send(site: Installation, *bodies: bytes) -> None:
+    sender = await site.sender("adt")
+    await sender.send(*bodies)
+    assert [fields(await sender.answer(), b"MSA")[1] for _ in bodies] == ["AA"] * len(bodies)
+    await sender.leave()
+
+
+async def test_the_message_that_kills_the_process_fails_alone(site: Installation) -> None:
+    deadly = {7, 20}
+    await send(site, *(adt(f"K{n}", f"K{n}", ward="DEADLY" if n in deadly else "WEST") for n in range(40)))
+    for n in range(40):
+        ended = await site.end(f"K{n}")
+        assert (ended["state"], ended["code"]) == (("FAILED", "defect") if n in deadly else ("STORED", None))
+    assert len(await site.resources("Patient?_count=100")) == 38
+
+
+async def test_killed_from_outside_it_is_started_again_and_nothing_is_lost(site: Installation) -> None:
+    await send(site, adt("O0", "O0"))
+    os.kill(computing(site), signal.SIGKILL)
+    await send(site, *(adt(f"O{n}", f"O{n}") for n in range(1, 20)))
+    assert {(await site.end(f"O{n}"))["state"] for n in range(20)} == {"STORED"}
+
+
+async def test_a_sigterm_to_all_of_the_group_stops_cleanly(site: Installation) -> None:
+    """As supervisors send it: to every process of the service at once."""
+    process = site.engine.process
+    assert process is not None
+    died = site.log().count("the compute process died")
+    await send(site, *(adt(f"G{n}", f"G{n}") for n in range(50)))
+    os.killpg(process.pid, signal.SIGTERM)
+    assert await asyncio.to_thread(process.wait, DEADLINE) == 0
+    assert site.log().count("the compute process died") == died
+    await site.start()
+    assert {(await site.end(f"G{n}"))["state"] for n in range(50)} == {"STORED"}
+    assert await site.stop() == 0
+
+
+async def test_the_process_does_not_outlive_a_killed_engine(site: Installation) -> None:
+    await site.start()
+    ended = os.pidfd_open(computing(site))
+    assert site.engine.process is not None
+    site.engine.process.kill()
+    site.engine.process.wait()
+    gone = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().add_reader(ended, lambda: gone.done() or gone.set_result(None))
+    await asyncio.wait_for(gone, DEADLINE)
+    asyncio.get_running_loop().remove_reader(ended)
+    os.close(ended)
