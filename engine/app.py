@@ -232,8 +232,7 @@ class _Engine:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         self._compose()
-        for warning in self.configuration.warnings:
-            log.warning("risk accepted", text=warning)
+        self._warn()
         try:
             async with self._background(self.worker.run()), self._deliveries(), self._web():
                 await self._listen()
@@ -267,6 +266,15 @@ class _Engine:
         self.running = Running(
             self.configuration, self.reader, self.committer, identity, self.metrics, self._unready
         )
+
+    def _warn(self) -> None:
+        """What an operator should hear at every start."""
+        for warning in self.configuration.warnings:
+            log.warning("configuration", text=warning)
+        known = {p.name for p in self.configuration.partners}
+        for (name,) in self.reader.all(SQL.destinations):
+            if name not in known:
+                log.warning("deliveries wait for a destination that is not configured", destination=name)
 
     def _dead(self, error: BaseException) -> None:
         """Nobody can commit any more: stop the process, so that senders see closed connections and try again."""

@@ -42,7 +42,7 @@ def append(connection: Connection, channel: str, received: Received, now: int) -
         return Accepted(added[0])
     id, state = connection.all(SQL.same, (mark,))[0]
     if state in RENEWABLE:
-        connection.run(SQL.renew, (id,))
+        connection.run(SQL.renew, (now, id))
         return Accepted(id)
     connection.run(SQL.repeat, (id,))
     return Duplicate(id)

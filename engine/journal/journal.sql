@@ -13,7 +13,7 @@ SELECT id, state FROM message WHERE digest = $1
 UPDATE message SET repeats = repeats + 1 WHERE id = $1
 
 -- name: renew
-UPDATE message SET state = 'RECEIVED', repeats = repeats + 1 WHERE id = $1
+UPDATE message SET state = 'RECEIVED', received = $1, repeats = repeats + 1 WHERE id = $2
 
 -- name: waiting
 SELECT m.id, m.channel, m.received, b.data FROM message m JOIN body b ON b.message = m.id
@@ -53,3 +53,6 @@ INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE S
 -- name: refused_by
 SELECT coalesce(sum(length(b.data)), 0) FROM message m JOIN body b ON b.message = m.id
 WHERE m.state = 'REFUSED' AND m.peer = $1
+
+-- name: destinations
+SELECT DISTINCT destination FROM delivery WHERE state IN ('QUEUED', 'HELD')

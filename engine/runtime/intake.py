@@ -129,7 +129,13 @@ class Intake:
             self._refused_bytes[received.peer] = used + len(received.body) if keep else used
             return Refused(reason, unsupported)
 
-        return self._submit(work, name)
+        def forget(future: Future[Receipt]) -> None:
+            if not isinstance(future.result(), Refused):  # what was counted was not kept: count anew
+                self._refused_bytes.pop(received.peer, None)
+
+        future = self._submit(work, name)
+        future.add_done_callback(forget)
+        return future
 
     def _submit(self, work: Callable[[Connection], Receipt], channel: str) -> Future[Receipt]:
         future = self._committer.submit(work, first=True, failed=_unwritten)

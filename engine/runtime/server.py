@@ -10,7 +10,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import structlog
 import uvicorn
+
+log = structlog.get_logger("http")
 
 
 @contextlib.contextmanager
@@ -40,6 +43,15 @@ class Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """OSError where uvicorn would end the process by itself."""
+        try:
+            await super().startup(sockets)
+        except SystemExit:
+            hint = "it is in use, or not this machine's; set CHARTWIRE_HTTP=HOST:PORT"
+            log.critical("the HTTP address cannot be had", port=self.config.port, hint=hint)
+            raise OSError from None
+
     @property
     def port(self) -> int:
         return int(self.servers[0].sockets[0].getsockname()[1])
@@ -50,7 +62,7 @@ class Server(uvicorn.Server):
         while not self.started and not task.done():  # noqa: ASYNC110 - uvicorn offers no event
             await asyncio.sleep(0.005)
         if not self.started:
-            raise OSError("the HTTP address is taken; set CHARTWIRE_HTTP=HOST:PORT")
+            await task
         try:
             yield
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import os
 import subprocess
 import sys
 import time
@@ -90,8 +91,9 @@ class Installation:
     async def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """`chartwire ARGUMENTS --data ...`."""
         command = [sys.executable, "-m", "engine.cli", *arguments, "--data", str(self.data)]
+        env = {"CHARTWIRE_HTTP": "127.0.0.1:0", **os.environ}
         return await asyncio.to_thread(
-            subprocess.run, command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE
+            subprocess.run, command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=DEADLINE
         )
 
     # -- HTTP

@@ -103,6 +103,23 @@ async def test_a_full_disk_never_gives_an_aa_and_recovers_by_itself(
         assert await site.stop() == 0
 
 
+async def test_garbage_that_could_not_be_kept_does_not_count_against_its_sender(
+    tmp_path: Path, shim: Path
+) -> None:
+    disk, garbage = Disk(tmp_path), b"x" * (4 << 20)
+    async with started(tmp_path, disk, shim) as site:
+        sender = await site.sender("adt")
+        disk.has("full")
+        for _ in range(5):
+            assert await code(sender, garbage) == "AR"
+        disk.is_well()
+        assert await code(sender, garbage) == "AR"
+        (kept,) = await site.messages(state="REFUSED")
+        assert (await site.get(f"/admin/messages/{kept['id']}"))["body"] is not None
+        await sender.leave()
+        assert await site.stop() == 0
+
+
 async def test_what_was_acknowledged_before_the_disk_was_full_is_processed_after_it(
     tmp_path: Path, shim: Path
 ) -> None:
@@ -200,23 +217,3 @@ async def test_a_foreign_writer_costs_an_ar_and_no_restart(tmp_path: Path) -> No
         assert await site.stop() == 0
     finally:
         site.kill()
-
-
-async def test_a_database_that_cannot_be_had_at_the_start_is_said_in_words(tmp_path: Path) -> None:
-    site = Installation(tmp_path, FILES)
-    try:
-        await site.start()
-        second = await site.command("run", "--config", str(site.config))
-        assert second.returncode == 1
-        assert "another engine" in second.stderr
-        assert await site.stop() == 0
-    finally:
-        site.kill()
-    foreign = sqlite3.connect(site.data / "chartwire.db", isolation_level=None)
-    foreign.execute("BEGIN IMMEDIATE")
-    blocked = await site.command("run", "--config", str(site.config))
-    foreign.close()
-    assert blocked.returncode == 1
-    assert "database" in blocked.stderr
-    assert "Traceback" not in blocked.stderr
-    assert "exception" not in blocked.stderr

@@ -15,7 +15,7 @@ from store.database.sqlite import Sqlite, create
 from store.database.statements import texts
 
 KEEPS_ALL = ("append", "add_", "create", "enqueue", "set_", "withhold")  # inserts have no plan worth the name
-WHOLE = {"current", "lanes", "setting"}  # of a test, of a start
+WHOLE = {"current", "lanes", "destinations", "setting"}  # of a test, of a start
 
 
 @pytest.fixture
