@@ -32,7 +32,7 @@ class EngineProcess:
         self.data.mkdir(parents=True, exist_ok=True)
         (self.data / "engine.json").unlink(missing_ok=True)
         command = [*self.wrapper, sys.executable, "-m", "engine.cli", "run"]
-        with (self.data / "log.jsonl").open("ab") as log:
+        with self.data.with_name(f"{self.data.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--config", str(self.config), "--data", str(self.data)],
                 stderr=log, stdout=log, cwd=ROOT, start_new_session=True,
@@ -53,7 +53,7 @@ class EngineProcess:
         raise AssertionError(f"the engine is not ready: {self.log()}")
 
     def log(self) -> str:
-        return (self.data / "log.jsonl").read_text()[-4000:]
+        return self.data.with_name(f"{self.data.name}.log").read_text()[-4000:]
 
     def kill(self) -> None:
         """kill -9 of the engine and whatever wraps it, then wait for the body."""

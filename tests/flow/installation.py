@@ -84,7 +84,7 @@ class Installation:
 
     def log(self) -> str:
         """Everything that the engine wrote to standard output and standard error."""
-        return (self.data / "log.jsonl").read_text()
+        return self.data.with_name(f"{self.data.name}.log").read_text()
 
     # -- the command line
 
