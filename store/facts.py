@@ -43,6 +43,7 @@ class Clock(NamedTuple):
 
 _PACKED = struct.Struct(">BQBQHQQ")
 _SHIFT = 1 << 62  # times before 1970 stay positive
+_RANKS = 1 << 15  # and ranks below the ordinary one, 0, too
 
 
 @dataclass(frozen=True, slots=True)

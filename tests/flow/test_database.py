@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.mllp_peer import Sender, acknowledgement, fields, receiver
+from tests.adapters.mllp_peer import Said, Sender, acknowledgement, fields, receiver
 from tests.crash.ledger import settled
 from tests.engine_process import EngineProcess
 from tests.flow.installation import DEADLINE, Installation, channel
@@ -88,6 +88,7 @@ async def test_a_full_disk_never_gives_an_aa_and_recovers_by_itself(
             assert await code(first, adt(f"F{n}", f"F{n}")) == "AR"
             assert await code(second, b"no message at all") == "AR"
         assert (await site.ask("/healthz", {})).status == 200
+        assert (await site.ask("/readyz", {})).status == 503
         assert len(await site.resources("Patient?identifier=urn:test:mrn|B0")) == 1, (
             "what is there can be read"
         )
@@ -95,6 +96,7 @@ async def test_a_full_disk_never_gives_an_aa_and_recovers_by_itself(
         disk.is_well()
         for n in range(5):
             assert await code(first, adt(f"F{n}", f"F{n}")) == "AA"
+        assert (await site.ask("/readyz", {})).status == 200
         assert [(await site.end(f"F{n}"))["state"] for n in range(5)] == ["STORED"] * 5
         metrics = (await site.ask("/metrics", {})).body.decode()
         assert f'chartwire_unavailable_total{{channel="{feed}"}} 10.0' in metrics
@@ -126,11 +128,11 @@ async def test_what_was_acknowledged_before_the_disk_was_full_is_processed_after
     """Deliveries too: what the partner took is not forgotten for good, and its lane goes on."""
     disk = Disk(tmp_path)
 
-    def filling(message: bytes) -> object:
+    def filling(message: bytes) -> Said:
         disk.has("full")  # before its outcome can be written
         return acknowledgement(message)
 
-    async with receiver(filling) as ward:  # type: ignore[arg-type]
+    async with receiver(filling) as ward:
         routes = ROUTES.format(port=ward.port)
         async with started(tmp_path, disk, shim, **{"routes.yaml": routes}) as site:
             sender = await site.sender("adt")
@@ -205,7 +207,7 @@ async def test_a_foreign_writer_costs_an_ar_and_no_restart(tmp_path: Path) -> No
         sender, strict = await site.sender("adt"), await site.sender("strict")
         foreign = sqlite3.connect(site.data / "chartwire.db", isolation_level=None)
         foreign.execute("BEGIN IMMEDIATE")
-        codes = await asyncio.gather(code(sender, adt("W0", "W0")), code(strict, adt("W1", "W1")))
+        codes = [*await asyncio.gather(code(sender, adt("W0", "W0")), code(strict, adt("W1", "W1")))]
         assert codes == ["AR", "AR"]
         foreign.execute("ROLLBACK")
         foreign.close()

@@ -90,7 +90,8 @@ def of(patient: str) -> Callable[[bytes], bool]:
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     mllp = {name: Receiver() for name in PARTNERS}
     http = {name: http_peer.Server(lambda request: http_peer.said(200)) for name in WEB}
-    for peer in (*mllp.values(), *http.values()):
+    peers: list[Receiver | http_peer.Server] = [*mllp.values(), *http.values()]
+    for peer in peers:
         await peer.start()
     await mllp["down"].stop()
     lines = [
@@ -107,7 +108,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     }
     async with running(tmp_path_factory.mktemp("downstream"), files) as site:
         yield World(site, mllp, http)
-    for peer in (*mllp.values(), *http.values()):
+    for peer in peers:
         await peer.stop()
 
 
