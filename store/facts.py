@@ -18,7 +18,7 @@ class Clock(NamedTuple):
     `weight` 0 marks hearsay: a fact that only fills gaps (a laboratory's copy of the demographics), below
     every fact of weight 1. `time` and `sent` are microseconds since the epoch, UTC. For results, `time` is
     OBR-22 and `status` the rank of the result status, so that final beats preliminary and corrected beats
-    final; `sent` is MSH-7. `rank` is the channel's, `sequence` the feed's own sequence number.
+    final; `sent` is MSH-7. `rank` (16 bits) is the channel's, `sequence` the feed's own sequence number.
     """
 
     time: int
@@ -35,7 +35,7 @@ class Clock(NamedTuple):
             self.time + _SHIFT,
             self.status,
             self.sent + _SHIFT,
-            self.rank,
+            self.rank + _RANKS,
             self.sequence,
             position,
         )
