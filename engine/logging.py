@@ -48,7 +48,7 @@ def configure(level: str | None = None, stream: IO[str] | None = None) -> None:
             _rendered,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=lambda *names: _Lines(stream or sys.stderr, *names),
+        logger_factory=lambda *names: _Lines(stream, *names),
     )
     logging.root.handlers = [_Library()]
     logging.root.setLevel(max(number, logging.WARNING))
@@ -59,16 +59,21 @@ def configure(level: str | None = None, stream: IO[str] | None = None) -> None:
 
 
 class _Lines:
-    """One line per event, whole lines only. A log that cannot be written (a full disk) stops nothing."""
+    """One line per event, whole lines only. A log that cannot be written (a full disk) stops nothing.
 
-    def __init__(self, stream: IO[str], name: str = "") -> None:
+    Standard error is written past its buffer: what stayed in there would fail once more at exit.
+    """
+
+    def __init__(self, stream: IO[str] | None, name: str = "") -> None:
         self.name = name
         self._stream = stream
 
     def msg(self, line: str) -> None:
         with contextlib.suppress(OSError):
-            self._stream.write(line + "\n")
-            self._stream.flush()
+            if self._stream is None:
+                os.write(2, f"{line}\n".encode())
+            else:
+                self._stream.write(line + "\n")
 
     debug = info = warning = error = critical = exception = msg
 

@@ -15,7 +15,7 @@ static int on_disk(int fd) {
   char link[64], path[PATH_MAX];
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   ssize_t n = readlink(link, path, sizeof path - 1);
-  return disk && n > 0 && (size_t)n > strlen(disk) && strncmp(path, disk, strlen(disk)) == 0;
+  return disk && n > 0 && (size_t)n > strlen(disk) && strncmp(path, disk, strlen(disk)) == 0 && path[strlen(disk)] == '/';
 }
 
 static int trouble(const char *name, int fd) {
