@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ssl
+from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Annotated
 
 
 def server(certificate: Path, key: Path | None, client_ca: Path | None) -> ssl.SSLContext:
@@ -45,3 +47,48 @@ def accepted(risk: str) -> bool:
 def missing(*files: Path | None) -> list[str]:
     """What is to be said of those that are not there."""
     return [f"there is no file {file}" for file in files if file and not file.is_file()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listening:
+    """The settings of every source that listens on a TCP port."""
+
+    port: Annotated[int, "TCP port to listen on"]
+    host: Annotated[str, "address to listen on; anything but loopback needs TLS or an accepted risk"] = (
+        "127.0.0.1"
+    )
+    certificate: Annotated[Path | None, "PEM file with our certificate chain: TLS"] = None
+    key: Annotated[Path | None, "PEM file with its private key, if that is not in the same file"] = None
+    client_ca: Annotated[
+        Path | None, "PEM file: only clients with a certificate of this authority may connect"
+    ] = None
+    accept_plaintext_risk: Annotated[
+        str, "a sentence that names the risk of listening off loopback without TLS"
+    ] = ""
+
+    def address(self) -> str:
+        """Where it listens, as `host:port`: two sources may not have the same."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def problems(self) -> list[str]:
+        """What is wrong with the settings."""
+        found = [] if 0 <= self.port <= 65535 else [f"port {self.port} is no TCP port"]
+        if self._exposed() and not accepted(self.accept_plaintext_risk):
+            found.append(
+                f"{self.address()} is not loopback and has no TLS; set certificate and key, "
+                "or accept_plaintext_risk to a sentence that names the risk"
+            )
+        if (self.key or self.client_ca) and not self.certificate:
+            found.append("key and client_ca need a certificate")
+        return found + missing(self.certificate, self.key, self.client_ca)
+
+    def risks(self) -> list[str]:
+        """What was accepted by name; listed at every start."""
+        return [f"plaintext on {self.address()}: {self.accept_plaintext_risk}"] if self._exposed() else []
+
+    def context(self) -> ssl.SSLContext | None:
+        """None: plaintext."""
+        return server(self.certificate, self.key, self.client_ca) if self.certificate else None
+
+    def _exposed(self) -> bool:
+        return not self.certificate and not loopback(self.host)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated
 
 from adapters import tls
@@ -16,7 +15,7 @@ _NONE = Secret()
 
 @source("http")
 @dataclass(frozen=True)
-class HttpSource:
+class HttpSource(tls.Listening):
     """Takes messages that are posted to a path, and answers each when the engine has it.
 
     202: it is stored; 200: it was before. Both carry its number: `{"message": 17}`. 422, or 415 for a kind
@@ -26,46 +25,15 @@ class HttpSource:
     the same key are stored once.
     """
 
-    port: Annotated[int, "TCP port to listen on"]
-    host: Annotated[str, "address to listen on; anything but loopback needs TLS or an accepted risk"] = (
-        "127.0.0.1"
-    )
     path: Annotated[str, "the path that messages are posted to"] = "/"
     token: Annotated[Secret, "bearer token that senders must show"] = _NONE
     max_body: Annotated[Size, "the longest message taken; a longer one is refused"] = 16 << 20
     timeout: Annotated[Seconds, "how long a sender may take to send one message"] = 30.0
-    certificate: Annotated[Path | None, "PEM file with our certificate chain: TLS"] = None
-    key: Annotated[Path | None, "PEM file with its private key, if that is not in the same file"] = None
-    client_ca: Annotated[
-        Path | None, "PEM file: only clients with a certificate of this authority may connect"
-    ] = None
-    accept_plaintext_risk: Annotated[
-        str, "a sentence that names the risk of listening off loopback without TLS"
-    ] = ""
-
-    def address(self) -> str:
-        """Where it listens, as `host:port`: two sources may not have the same."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def problems(self) -> list[str]:
         """What is wrong with the settings."""
-        wrong = {
-            f"port {self.port} is no TCP port": not 0 <= self.port <= 65535,
-            'path begins with "/" and holds no "?"': not self.path.startswith("/") or "?" in self.path,
-            f"{self.address()} is not loopback and has no TLS; set certificate and key, "
-            "or accept_plaintext_risk to a sentence that names the risk": (
-                self._exposed() and not tls.accepted(self.accept_plaintext_risk)
-            ),
-            "key and client_ca need a certificate": bool(self.key or self.client_ca) and not self.certificate,
-        }
-        found = [text for text, holds in wrong.items() if holds]
-        return found + tls.missing(self.certificate, self.key, self.client_ca)
-
-    def risks(self) -> list[str]:
-        """What was accepted by name; listed at every start."""
-        return (
-            [f"plaintext HTTP on {self.address()}: {self.accept_plaintext_risk}"] if self._exposed() else []
-        )
+        bad = not self.path.startswith("/") or "?" in self.path
+        return super().problems() + (['path begins with "/" and holds no "?"'] if bad else [])
 
     async def run(self, intake: Intake, ready: Ready) -> None:
         """Listen until cancelled, then answer what is in hand. OSError: the address cannot be had."""
@@ -75,7 +43,7 @@ class HttpSource:
 
         if found := self.problems():
             raise ValueError("; ".join(found))
-        secure = tls.server(self.certificate, self.key, self.client_ca) if self.certificate else None
+        secure = self.context()
         inbound = Inbound(intake, self.path, self.token, self.max_body, self.timeout)
         server = web.Server(
             inbound.answer, logger=QUIET, access_log=None, keepalive_timeout=_IDLE, lingering_time=_LINGER
@@ -91,9 +59,6 @@ class HttpSource:
         finally:
             inbound.stop()
             await runner.cleanup()
-
-    def _exposed(self) -> bool:
-        return not self.certificate and not tls.loopback(self.host)
 
 
 _BACKLOG = 512

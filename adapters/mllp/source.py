@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Literal
 
 from adapters import tls
@@ -21,16 +20,12 @@ from engine.settings import Size
 
 @source("mllp")
 @dataclass(frozen=True)
-class MllpSource:
+class MllpSource(tls.Listening):
     """Listens for HL7 v2 messages over MLLP and acknowledges each when the engine has it.
 
     A frame that is empty, or blank, is taken for a sign of life and gets no answer.
     """
 
-    port: Annotated[int, "TCP port to listen on"]
-    host: Annotated[str, "address to listen on; anything but loopback needs TLS or an accepted risk"] = (
-        "127.0.0.1"
-    )
     max_frame: Annotated[Size, "the longest message taken; a longer one is refused"] = 16 << 20
     require_final_cr: Annotated[bool, "false: a block ends with FS, the CR after it may be missing"] = True
     acknowledge: Annotated[
@@ -40,32 +35,10 @@ class MllpSource:
     codes: Annotated[
         Mapping[Verdict, Code], "MSA-1 by what became of the message, where the default does not suit"
     ] = field(default_factory=dict, hash=False)
-    certificate: Annotated[Path | None, "PEM file with our certificate chain: TLS"] = None
-    key: Annotated[Path | None, "PEM file with its private key, if that is not in the same file"] = None
-    client_ca: Annotated[
-        Path | None, "PEM file: only clients with a certificate of this authority may connect"
-    ] = None
-    accept_plaintext_risk: Annotated[
-        str, "a sentence that names the risk of listening off loopback without TLS"
-    ] = ""
-
-    def address(self) -> str:
-        """Where it listens, as `host:port`: two sources may not have the same."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def problems(self) -> list[str]:
         """What is wrong with the settings."""
-        found = []
-        if not 0 <= self.port <= 65535:
-            found.append(f"port {self.port} is no TCP port")
-        if self._exposed() and not tls.accepted(self.accept_plaintext_risk):
-            found.append(
-                f"{self.address()} is not loopback and has no TLS; set certificate and key, "
-                "or accept_plaintext_risk to a sentence that names the risk"
-            )
-        if (self.key or self.client_ca) and not self.certificate:
-            found.append("key and client_ca need a certificate")
-        found += tls.missing(self.certificate, self.key, self.client_ca)
+        found = super().problems()
         if self.codes.get("accepted", "AA") != "AA":
             found.append("codes: what is accepted is answered AA")
         if "AA" in (self.codes.get("unavailable"), self.codes.get("unsupported")):
@@ -74,9 +47,7 @@ class MllpSource:
 
     def risks(self) -> list[str]:
         """What was accepted by name; listed at every start."""
-        found = []
-        if self._exposed():
-            found.append(f"plaintext MLLP on {self.address()}: {self.accept_plaintext_risk}")
+        found = super().risks()
         if self.codes.get("refused") == "AA":
             found.append(f"MLLP on {self.address()} answers AA to messages that it refuses")
         return found
@@ -90,7 +61,7 @@ class MllpSource:
             Acknowledger(self.codes, original=self.acknowledge == "original", clock=_now, origin=_origin()),
             lambda: Framer(self.max_frame, require_final_cr=self.require_final_cr),
         )
-        context = tls.server(self.certificate, self.key, self.client_ca) if self.certificate else None
+        context = self.context()
         loop = asyncio.get_running_loop()
         server = await loop.create_server(
             partial(Inbound, listener), self.host, self.port, ssl=context, backlog=_BACKLOG
@@ -102,9 +73,6 @@ class MllpSource:
         finally:
             server.close()
             await listener.close()
-
-    def _exposed(self) -> bool:
-        return not self.certificate and not tls.loopback(self.host)
 
 
 _BACKLOG = 512

@@ -370,5 +370,5 @@ def test_an_accepted_risk_is_listed() -> None:
     risk = "the cable ends in the next rack"
     source = HttpSource(port=8, host="::", accept_plaintext_risk=risk)
     assert source.problems() == []
-    assert source.risks() == [f"plaintext HTTP on [::]:8: {risk}"]
+    assert source.risks() == [f"plaintext on [::]:8: {risk}"]
     assert HttpSource(port=8, host="::1").risks() == []

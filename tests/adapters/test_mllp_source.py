@@ -388,7 +388,7 @@ async def test_no_plaintext_off_loopback_without_a_named_risk(host: str, risk: s
 def test_a_named_risk_is_listed_and_loopback_and_tls_are_none(authority: Authority) -> None:
     exposed = MllpSource(port=2575, host="0.0.0.0", accept_plaintext_risk=RISK)
     assert exposed.problems() == []
-    assert exposed.risks() == [f"plaintext MLLP on 0.0.0.0:2575: {RISK}"]
+    assert exposed.risks() == [f"plaintext on 0.0.0.0:2575: {RISK}"]
     certificate, key = authority.issue("localhost")
     for host in ("127.0.0.1", "127.0.0.9", "::1", "localhost"):
         assert MllpSource(port=2575, host=host).problems() == MllpSource(port=2575, host=host).risks() == []
