@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -16,6 +17,12 @@ from engine.settings import Path, Seconds, Site, When, Written, Zone
 from formats import hl7v2
 
 Order = hl7v2.Path | Literal["patient"]
+
+
+def _rank(value: Any, site: Site) -> int:
+    if re.fullmatch(r"-?\d{1,4}", str(value)) and abs(int(value)) <= 1000:
+        return int(value)
+    raise Wrong(Fault("wrong-value", "a rank is a whole number from -1000 to 1000", "write rank: 1"))
 
 
 def _order(value: Any, site: Site) -> Order:
@@ -52,7 +59,11 @@ class ChannelFile:
         "what must keep its order; without it the whole channel does",
     ] = None
     authority: Annotated[str | None, "whose identifiers they are when CX-4 is empty"] = None
-    rank: Annotated[int, "which of two feeds wins at equal times: the higher"] = 0
+    rank: Annotated[
+        int,
+        Written(_rank, {"type": "integer", "minimum": -1000, "maximum": 1000}, "rank"),
+        "which of two feeds wins at equal times: the higher",
+    ] = 0
     clock: Annotated[tuple[Path, ...], "where the source time is: the first path with a value"] = ()
     future_limit: Annotated[Seconds, "how far ahead of our clock a source time may be"] = 86400.0
     ack: Annotated[Literal["stored", "processed"], "what an AA means"] = "stored"
