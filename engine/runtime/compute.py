@@ -1,6 +1,6 @@
 """Compute: messages through their channels, here or in a process of its own on another core.
 
-`process` is pure, so it may run anywhere. A process that dies (a defect, no memory) is started again, and
+`process` is pure, so it may run anywhere. A process that dies (a defect, no memory, no end) is started again, and
 the messages that it had are tried one by one, so that the one that killed it fails alone.
 """
 
@@ -44,14 +44,17 @@ def computed(channels: Mapping[str, Channel], waiting: Waiting) -> Processed:
         return Processed(waiting.id, State.FAILED, Reason("defect", text))
 
 
+PATIENCE = 60.0
+"""Seconds that a batch may take; an ordinary one takes milliseconds."""
 Start = Callable[[], tuple[BaseProcess, Connection]]
 
 
 class Elsewhere:
     """A compute process. Called from one thread at a time, closed from any; it ends by itself when its pipe closes."""
 
-    def __init__(self, start: Start) -> None:
+    def __init__(self, start: Start, patience: float = PATIENCE) -> None:
         self._start = start
+        self._patience = patience
         self._process, self._pipe = start()
         self._ready = False
         self._closed = False
@@ -65,7 +68,7 @@ class Elsewhere:
         """A second attempt: the process may have been killed by somebody else, or by another message."""
         if processed := self._asked([waiting]):
             return processed[0]
-        text = "the process that computed this message died; this is a defect of the channel's steps or maps"
+        text = "computing this message killed its process or never ended; a defect of the channel's steps or maps"
         return Processed(waiting.id, State.FAILED, Reason("defect", text))
 
     def _asked(self, batch: Sequence[Waiting]) -> list[Processed] | None:
@@ -73,6 +76,8 @@ class Elsewhere:
         self._await_ready()
         try:
             self._pipe.send_bytes(pickle.dumps(batch))
+            if not self._pipe.poll(self._patience):  # a step that never ends is a death too
+                self._process.kill()
             processed: list[Processed] = pickle.loads(self._pipe.recv_bytes())
             return processed
         except (EOFError, OSError):

@@ -48,7 +48,7 @@ class Channels(dict[str, object]):
 
 
 @contextmanager
-def elsewhere(target: object, folder: Path) -> Iterator[Elsewhere]:
+def elsewhere(target: object, folder: Path, patience: float = DEADLINE) -> Iterator[Elsewhere]:
     spawn = multiprocessing.get_context("spawn")
 
     def start() -> tuple[BaseProcess, Connection]:
@@ -59,7 +59,7 @@ def elsewhere(target: object, folder: Path) -> Iterator[Elsewhere]:
         STARTED.append(process)
         return process, ours
 
-    compute = Elsewhere(start)
+    compute = Elsewhere(start, patience)
     try:
         yield compute
     finally:
@@ -71,6 +71,11 @@ def codes(compute: Elsewhere, *words: str) -> list[str]:
     assert [each.message for each in ended] == list(range(1, len(words) + 1))
     assert {each.state for each in ended} == {State.FAILED}
     return [each.reason.code if each.reason else "" for each in ended]
+
+
+def test_a_message_that_never_ends_fails_alone(tmp_path: Path) -> None:
+    with elsewhere(working, tmp_path, patience=0.5) as compute:
+        assert codes(compute, "a", "endless", "b") == ["no-channel", "defect", "no-channel"]
 
 
 def test_a_message_that_kills_the_process_fails_alone(tmp_path: Path) -> None:
