@@ -105,10 +105,6 @@ WHERE r.key = $1 AND r.type = $2 AND v.number < $3 ORDER BY v.number DESC LIMIT 
 -- name: history_size
 SELECT count(*) FROM version v JOIN resource r ON r.id = v.resource WHERE r.key = $1 AND r.type = $2
 
--- name: touched
-SELECT r.type, r.key, v.number FROM version v JOIN resource r ON r.id = v.resource
-WHERE v.message = $1 ORDER BY v.id
-
 -- name: said_of
 SELECT r.type, r.key FROM fact f JOIN resource r ON r.id = f.resource WHERE f.message = $1 ORDER BY f.id
 

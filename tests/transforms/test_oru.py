@@ -412,6 +412,10 @@ def test_what_was_examined_must_be_said(say):
 
 def test_dates_that_are_none_stop_the_message(say):
     assert stopped(say(MSH, PID, OBR.replace("20250301080000", "8 am"), OBX), "invalid-date", "OBR-22")
+    for type in ("DT", "TS", "DTM"):
+        for text in ("20250230", "spring"):
+            answer = seg("OBX", f2=type, f3="1^A^L", f5=text, f11="F")
+            assert stopped(say(MSH, PID, OBR, answer), "invalid-date", "OBX-5")
     assert stopped(
         say(MSH, PID, OBR, OBX, OBX.replace("20250301073100", "20250230")), "invalid-date", "OBX[2]-14"
     )

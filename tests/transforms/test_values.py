@@ -174,8 +174,6 @@ def test_dates(value, type):
     assert value(type, "20250301") == {"valueDateTime": "2025-03-01"}
     assert value(type, "2025") == {"valueDateTime": "2025"}
     assert value(type, "202503010930+0100") == {"valueDateTime": "2025-03-01T09:30:00+01:00"}
-    assert value(type, "spring") == {"valueString": "spring"}
-    assert value(type, "20250230") == {"valueString": "20250230"}
 
 
 def test_times(value):

@@ -119,9 +119,9 @@ def concept(raw: bytes, reader: Reader) -> Value | None:
 
 
 def date_time(raw: bytes, reader: Reader) -> Value | None:
-    """DT, TS, DTM. A value that is no date is an answer all the same: text."""
-    found = _moment(raw, reader)
-    return {"valueDateTime": found} if found else _text(raw, reader)
+    """DT, TS, DTM. A value that is no date stops the message, as it does in every date field."""
+    found = reader.time(raw)
+    return {"valueDateTime": found.text} if found else None
 
 
 def _moment(leaf: bytes, reader: Reader) -> str | None:
