@@ -44,7 +44,7 @@ lint: .venv/.project
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo > .venv/imports.txt || { cat .venv/imports.txt; exit 1; }
 
-# What the tests need of the machine: PostgreSQL, strace, a C compiler.
+# What the tests need of the machine: PostgreSQL, DCMTK, Mosquitto, strace, a C compiler.
 system:
 	@sh tests/system.sh
 

@@ -8,19 +8,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
-from store.facts import Link
+from store.facts import Belongs, Link, Write
 from store.prepared import Prepared
 from store.reason import Reason
+
+Said = Prepared | Link | Belongs | Write
 
 NOTHING: Mapping[str, str] = {}
 
 
 class State(StrEnum):
-    """Where a message stands. Every message ends in a visible one; all but RECEIVED are end states."""
+    """Where a message stands. Every message ends in a visible one; all but the first two are end states."""
 
     RECEIVED = "RECEIVED"  # durable, not processed yet
+    SPLITTING = "SPLITTING"  # durable; its parts are being made messages of their own
+    SPLIT = "SPLIT"  # all of its parts are messages of their own
     STORED = "STORED"  # its facts are in the chart
     STORED_RAW = "STORED_RAW"  # the channel stores, but no map says what this type means: bytes only
     ROUTED = "ROUTED"  # the channel does not store; at least one route took it
@@ -32,18 +37,37 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Spooled:
+    """A body too big for a row: a file of the spool, durable under its name. `digest`: BLAKE2b of its bytes."""
+
+    name: str
+    size: int
+    digest: bytes
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Received:
-    """Raw bytes as they arrived. `key` is the sender's own name for them (MSH-10, ISA13, SOP UID)."""
+    """Raw bytes as they arrived. `key` is the sender's own name for them (MSH-10, ISA13, SOP UID).
+
+    Of a spooled one, `body` is what the channel reads (a DICOM header); empty: it reads the whole file.
+    """
 
     body: bytes
     key: str | None = None
     peer: str = ""
     meta: Mapping[str, str] = field(default_factory=lambda: NOTHING)
+    spooled: Spooled | None = None
+
+    @property
+    def size(self) -> int:
+        return self.spooled.size if self.spooled else len(self.body)
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The message is committed and fsynced. `reply`: the answer itself, for `ack: replied`."""
+    """The message is committed and fsynced. `reply`: the answer itself, where the engine makes it; a query
+    (`ack: replied`) has no row: its `message` is 0."""
 
     message: int
     reply: bytes | None = None
@@ -91,6 +115,7 @@ class Delivery:
     body: bytes
     attempts: int = 0
     origin: str = "CW"  # tells this installation's control ids from any other's
+    spooled: Path | None = None  # the message's own bytes, where they are in the spool
 
     @property
     def control(self) -> str:
@@ -144,6 +169,14 @@ class Chart:
 
 
 @dataclass(frozen=True, slots=True)
+class Expect:
+    """What must follow a delivery: an answer `within` so many seconds, as a message of the channel `answers`."""
+
+    within: float
+    answers: str
+
+
+@dataclass(frozen=True, slots=True)
 class Outgoing:
     """A delivery before it has a row: `body` None means the message's own bytes, unchanged."""
 
@@ -151,6 +184,32 @@ class Outgoing:
     destination: str
     order: str  # the order key in clear; it becomes an opaque lane before it is written
     body: bytes | Chart | None
+    system: str = ""  # who is at the other end: nothing that came from there goes back
+    expect: Expect | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One piece of a message that a splitter takes apart; with a `reason` it is kept as REFUSED and goes no further."""
+
+    body: bytes
+    key: str
+    reason: Reason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a splitter answers the sender of the whole (TA1, 999): it goes out by the routes that `send: answer`."""
+
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The answer to a query, and the keys of the patients whose data it holds, for the audit."""
+
+    reply: bytes
+    patients: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +222,9 @@ class Processed:
     kind: str = ""  # what the message is: "ADT^A01"
     patient: bytes | None = None  # key of the patient that it is about
     order: str = ""  # the order key of its lane, in clear; never stored
-    said: tuple[Prepared | Link, ...] = ()
+    said: tuple[Said, ...] = ()
     outgoing: tuple[Outgoing, ...] = ()
+    relates: str = ""  # the id of the message of ours that this one answers
 
 
 @dataclass(frozen=True, slots=True)

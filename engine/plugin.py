@@ -11,24 +11,69 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from asyncio import Future
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from pathlib import Path
+from typing import IO, Any, Protocol, TypeVar, runtime_checkable
 from zoneinfo import ZoneInfo
 
-from engine.message import Delivery, Outcome, Receipt, Received
-from store.identity import Authority, Identity
+from engine.message import Answered, Delivery, Outcome, Part, Receipt, Received, Reply, Spooled, Stop
+from store.identity import Authority, Identity, Patient
 from store.reason import Reason
+
+__all__ = [
+    "Answered",
+    "ChartReader",
+    "Destination",
+    "Feed",
+    "Format",
+    "Intake",
+    "Part",
+    "Ready",
+    "Reply",
+    "Source",
+    "Spool",
+    "Spooled",
+    "Stop",
+    "answer",
+    "destination",
+    "discover",
+    "format_",
+    "predicate",
+    "registered",
+    "source",
+    "splitter",
+    "transform",
+]
+
+
+class Spool(Protocol):
+    """Where bodies too big for a row are written before their row is. The calls block: make them from a thread."""
+
+    incoming: Path
+    """Files here are unfinished; what a dead process left is swept at the next start."""
+
+    def create(self) -> IO[bytes]:
+        """A new private file in `incoming`; its path is its `name`."""
+
+    def keep(self, path: Path) -> Spooled:
+        """Make what was written durable under a name of its own: fsync, rename, fsync of the directory."""
 
 
 class Intake(Protocol):
-    """The engine's side of a source. Both calls return at once; the future ends when the bytes are durable."""
+    """The engine's side of a source. The calls return at once; the future ends when the bytes are durable."""
+
+    spool: Spool
 
     def __call__(self, received: Received) -> Future[Receipt]:
         """Take a message. The answer to the sender follows from the receipt, and only from it."""
 
     def refuse(self, received: Received, reason: Reason) -> Future[Receipt]:
         """Keep bytes that are not a message at all, within a cap per peer; the receipt is Refused."""
+
+    def ask(self, received: Received) -> Future[Receipt]:
+        """Put a query to the channel of this source that has `ack: replied`. It is audited, not journaled:
+        Accepted(0, reply) when the audit is durable, else Refused or Unavailable."""
 
 
 Ready = Callable[[str], None]
@@ -68,7 +113,55 @@ class Feed:
     )  # where the source time is: the first path that has a value
 
 
-Kind = str  # "source" | "destination" | "transform" | "predicate"
+class ChartReader(Protocol):
+    """What the answer to a query may read: the chart as it is now."""
+
+    def search(self, type: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Whole resources with their ids, by the search parameters of R4. ValueError: one that is not supported."""
+
+    def read(self, type: str, id: str) -> dict[str, Any] | None:
+        """The current version of one resource."""
+
+
+Body = Any
+
+
+def _none(body: Body) -> None:
+    return None
+
+
+def _nothing(body: Body, feed: Feed) -> tuple[()]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """What the engine asks of a message of one standard. One file in engine/standards registers one.
+
+    `parse` takes bytes; its keyword-only parameters are the settings below `format:`. `kind` is a short name
+    without values (`ADT^A01`). `key` is the sender's own name for the message where the source does not know
+    it. `legible` says why a body cannot be read. `processing` is (code, place) of what tells production from
+    test. `times` are the (microseconds, place) that may not lie in the future. `patients` are all patients
+    that are named, or why one is not; `patient` is the key of the one whom it is about: None, the patient of
+    the first fact. `relates` is the id of the message of ours that it answers.
+    """
+
+    parse: Callable[..., Body | Reason]
+    kind: Callable[[Body], str]
+    write: Callable[[Body], bytes]
+    key: Callable[[Body], str | None] = _none
+    legible: Callable[[Body], Reason | None] = _none
+    processing: Callable[[Body], tuple[str, str] | None] = _none
+    times: Callable[[Body, Feed], Iterable[tuple[int, str]] | Reason] = _nothing
+    patients: Callable[[Body, Feed], Iterable[Patient | Reason]] = _nothing
+    patient: Callable[[Body, Feed], bytes | None] | None = None
+    relates: Callable[[Body], str | None] = _none
+
+
+Splitter = Callable[..., Iterator[Part | Reply | Stop]]
+Answer = Callable[..., "Answered | Stop"]
+
+Kind = str  # "source" | "destination" | "transform" | "predicate" | "splitter" | "answer"
 _T = TypeVar("_T", bound=Callable[..., Any])
 REGISTRY: dict[tuple[Kind, str], Callable[..., Any]] = {}
 
@@ -102,6 +195,30 @@ def transform(name: str) -> Callable[[_T], _T]:
 def predicate(name: str) -> Callable[[_T], _T]:
     """Function decorator: this pure function `(body) -> bool` may stand as the whole of a `when:`."""
     return _register("predicate", name)
+
+
+def splitter(name: str) -> Callable[[_T], _T]:
+    """Function decorator: `(path, feed, seen, *, settings) -> Iterator[Part | Reply | Stop]` is `name`.
+
+    It runs in a process of its own over a spooled file, and again from the start after a crash, so it must
+    give the same each time; its memory must not grow with the file. `seen`: another accepted message of the
+    channel has the same key. A Stop says why nothing, or nothing more, is taken.
+    """
+    return _register("splitter", name)
+
+
+def answer(name: str) -> Callable[[_T], _T]:
+    """Function decorator: `(body, chart: ChartReader, feed, *, settings) -> Answered | Stop` is `name`."""
+    return _register("answer", name)
+
+
+FORMATS: dict[str, Format] = {}
+
+
+def format_(name: str, format: Format) -> Format:
+    """Register what messages of one standard are: `format: NAME` in a channel."""
+    FORMATS[name] = format
+    return format
 
 
 def registered(kind: Kind) -> dict[str, Callable[..., Any]]:

@@ -79,3 +79,34 @@ class Link:
     clock: Clock
     kind: str
     place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Belongs:
+    """One message says that the resource of `type` with this identifier is this patient's.
+
+    If the chart knows it only as somebody else's, the message is quarantined. `system` "": any.
+    """
+
+    type: str
+    value: str
+    system: str
+    patient: bytes
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One entry of what a FHIR client asks for, with what must be so before it is done (R4 http.html).
+
+    `key` is the resource's, None where `criteria` (a search) name it. `place`: `Bundle.entry[3]`.
+    """
+
+    method: str
+    type: str
+    key: bytes | None
+    place: str
+    elements: Mapping[str, Any]
+    criteria: str = ""
+    if_match: str = ""
+    if_none_match: str = ""

@@ -5,6 +5,8 @@ set -eu
 missing=""
 command -v strace >/dev/null || missing="$missing strace"
 command -v gcc >/dev/null || missing="$missing gcc libc6-dev"
+command -v storescu >/dev/null || missing="$missing dcmtk"
+command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 [ -n "$missing" ] || exit 0
 
