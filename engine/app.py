@@ -9,7 +9,8 @@ import os
 import secrets
 import signal
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from ipaddress import ip_address
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
@@ -18,12 +19,12 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
-from engine.channel import Configuration
+from engine.channel import Channel, Configuration
 from engine.engine import Address, Engine
 from engine.journal import SQL
 from engine.logging import configure
 from engine.plugin import discover
-from engine.runtime.compute import Compute, Elsewhere, here, serve
+from engine.runtime.compute import Compute, Elsewhere, here, serve, take_apart
 from store.database import Down, one
 from store.database.sqlite import Sqlite, create
 
@@ -65,7 +66,9 @@ def run(config: Path, data: Path, env: str | None) -> int:
 
         sys.setswitchinterval(0.002)  # the event loop answers senders; it must not wait long for the worker
         with _compute(configuration, (config, env, secret)) as compute:
-            return uvloop.run(Engine(configuration, data, connection, compute, listen, web.build).serve())
+            split = partial(_start, take_apart, (config, env, secret))
+            engine = Engine(configuration, data, connection, compute, split, listen, web.build)
+            return uvloop.run(engine.serve())
 
 
 def _loopback(text: str) -> Address | None:
@@ -83,7 +86,7 @@ def load(
     """Compile a configuration directory with every installed plugin; `secret` is the identity key."""
     from engine.config.load import load as compile_configuration
 
-    discover("adapters", "transforms")
+    discover("adapters", "transforms", "engine.standards")
     return compile_configuration(config, env, environ, secret)
 
 
@@ -115,7 +118,7 @@ def describe(kind: str, as_json: bool) -> int:
     """Print every installed source, destination, transform or format with its settings."""
     from engine.config.describe import show
 
-    discover("adapters", "transforms")
+    discover("adapters", "transforms", "engine.standards")
     print(show(kind, as_json=as_json))
     return 0
 
@@ -153,30 +156,34 @@ def _compute(configuration: Configuration, settings: Settings) -> Iterator[Compu
     if os.environ.get("CHARTWIRE_COMPUTE", "1" if (os.cpu_count() or 1) > 1 else "0") == "0":
         yield here({c.name: c for c in configuration.channels})
         return
-    elsewhere = Elsewhere(lambda: _start_compute(settings))
+    elsewhere = Elsewhere(partial(_start, serve, settings))
     try:
         yield elsewhere
     finally:
         elsewhere.close()
 
 
-def _start_compute(settings: Settings) -> tuple[BaseProcess, Connection]:
+Task = Callable[[Connection, Mapping[str, Channel]], None]
+
+
+def _start(task: Task, settings: Settings) -> tuple[BaseProcess, Connection]:
+    """A process that compiles the same configuration and does one thing with its channels."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_compute_process, args=(theirs, *settings), name="compute", daemon=True)
+    process = spawn.Process(target=_process, args=(theirs, task, *settings), name=task.__name__, daemon=True)
     process.start()
     theirs.close()
     return process, ours
 
 
-def _compute_process(pipe: Connection, config: Path, env: str | None, secret: bytes) -> None:
+def _process(pipe: Connection, task: Task, config: Path, env: str | None, secret: bytes) -> None:
     configure()
     # Ctrl-C and supervisors signal the whole group; the engine ends us, by closing the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     configuration = load(config, env, secret)
     if not isinstance(configuration, list):
-        serve(pipe, {c.name: c for c in configuration.channels})
+        task(pipe, {c.name: c for c in configuration.channels})
 
 
 @contextlib.contextmanager

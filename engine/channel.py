@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
-from engine.message import Stop
-from engine.plugin import Destination, Feed, Source
+from engine.message import Answered, Expect, Part, Reply, Stop
+from engine.plugin import ChartReader, Destination, Feed, Source
 from engine.settings import Seconds
-from store.facts import Fact, Link
+from engine.trigger import Triggers
+from store.facts import Belongs, Fact, Link, Write
 from store.identity import Identity
 from store.reason import Reason
 
 Body = Any
 Step = Callable[[Body], "Body | Stop"]
-Store = Callable[[Body], "Sequence[Fact | Link] | Stop | None"]
+Store = Callable[[Body], "Sequence[Fact | Link | Belongs | Write] | Stop | None"]
 """What the message says; None: no map says what this type means."""
+
+
+def nothing(body: Body) -> None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +33,18 @@ class Route:
     when: Callable[[Body], bool]
     steps: tuple[Step, ...]
     to: str
-    send: Literal["message", "chart"] = "message"
+    send: Literal["message", "chart", "answer"] = "message"
+    system: str = ""
+    expect: Expect | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Channel:
     """One channel, compiled. `mine` tells its messages from those of other channels on the same source;
     `legible` answers why a body cannot be read at all, before any step; `guard(body, received)` why it may not
-    go on after the steps (test message, blank patient, ...), `received` in microseconds since the epoch."""
+    go on after the steps (test message, blank patient, ...), `received` in microseconds since the epoch;
+    `order(body, patient)` the order key. `system` is whose word its messages are; bodies of more than
+    `spool_over` bytes go into the spool."""
 
     name: str
     source: Source
@@ -43,14 +53,20 @@ class Channel:
     mine: Callable[[Body], bool]
     legible: Callable[[Body], Reason | None]
     guard: Callable[[Body, int], Reason | None]
-    order: Callable[[Body], str]
+    order: Callable[[Body, bytes | None], str]
     kind: Callable[[Body], str]
     write: Callable[[Body], bytes]
-    patient: Callable[[Body], bytes | None]
-    ack: Literal["stored", "processed"] = "stored"
+    patient: Callable[[Body], bytes | None] | None
+    key: Callable[[Body], str | None] = nothing
+    relates: Callable[[Body], str | None] = nothing
+    ack: Literal["stored", "processed", "replied"] = "stored"
     steps: tuple[Step, ...] = ()
     store: Store | None = None
+    split: Callable[[Path, bool], Iterator[Part | Reply | Stop]] | None = None
+    answer: Callable[[Body, ChartReader], Answered | Stop] | None = None
     routes: tuple[Route, ...] = ()
+    system: str = ""
+    spool_over: int = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +81,15 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Partner:
-    """One `destinations:` entry: where, how often, how many at once, and what a dead head does to its lane."""
+    """One `destinations:` entry: where, how often, how many at once, what a dead head does to its lane, whose
+    system it is."""
 
     name: str
     destination: Destination
     retry: RetryPolicy = RetryPolicy()
     connections: int = 1
     head: Literal["block", "park"] = "park"
+    system: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +100,4 @@ class Configuration:
     partners: tuple[Partner, ...]
     identity: Identity
     warnings: tuple[str, ...] = field(default=())
+    triggers: Triggers = field(default_factory=dict)

@@ -3,19 +3,22 @@
     {OBX-8: [HH, LL], not: {PID-5.1: ZZTEST}}     several keys: all of them
     {any: [{OBX-8: HH}, {OBR-27.6: STAT}]}        `"*"`: there is a value; `""`: there is none
 
-A path without an index means every occurrence, and one occurrence with an accepted value is enough; a value
-is compared with the first component where the path names none. Each line looks at the whole message by
+A path is one of HL7 v2 (`OBX-8`) or of FHIR (`ServiceRequest.status`), as the channel's messages are. One
+without an index means every occurrence, and one occurrence with an accepted value is enough; an HL7 value is
+compared with the first component where the path names none. Each line looks at the whole message by
 itself. What this cannot say is the name of a registered predicate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 from engine.fault import Fault, nearest
 from formats import hl7v2
+from formats.fhir import path as fhir_path
 
 Predicate = Callable[[Any], bool]
 
@@ -70,9 +73,8 @@ def _named(
 
 
 def _field(key: str, value: Any, at: tuple[str | int, ...], faults: list[Fault]) -> Predicate:
-    try:
-        path = hl7v2.path(key)
-    except ValueError:
+    path = _path(key)
+    if path is None:
         near = nearest(key, JOINS)
         fault = bad_path(key)._replace(at=at, key=True)
         faults.append(fault._replace(suggestion=near) if near.startswith("did") else fault)
@@ -83,11 +85,33 @@ def _field(key: str, value: Any, at: tuple[str | int, ...], faults: list[Fault])
             Fault("bad-condition", f"{key} takes a value or a list of values", 'an absent value is ""', at)
         )
         return always
-    return _accepts(path, frozenset(_text(v) for v in values))
+    return _accepts(*_readers(path), frozenset(_text(v) for v in values))
+
+
+def _path(key: str) -> hl7v2.Path | fhir_path.Path | None:
+    for read in (hl7v2.path, fhir_path.path):
+        with contextlib.suppress(ValueError):
+            return read(key)
+    return None
+
+
+Reader = Callable[[Any], Collection[str]]
+
+
+def _readers(path: hl7v2.Path | fhir_path.Path) -> tuple[Reader, Reader]:
+    """What is there at all, and what is compared."""
+    if isinstance(path, fhir_path.Path):
+
+        def read(body: Any) -> Collection[str]:
+            return fhir_path.values(body, path)
+
+        return read, read
+    first = path if path.component or path.fixed else replace(path, component=1)
+    return (lambda body: body.values(path)), (lambda body: body.values(first))
 
 
 def bad_path(text: object) -> Fault:
-    """The fault of a text that `hl7v2.path` does not take."""
+    """The fault of a text that is no path."""
     return Fault(
         "bad-path", f'"{text}" is not an HL7 path', "write one such as PID-5.1, PID-3[2].4 or OBX[3]-5"
     )
@@ -97,14 +121,13 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _accepts(path: hl7v2.Path, accepted: frozenset[str]) -> Predicate:
-    first = path if path.component or path.fixed else replace(path, component=1)
+def _accepts(whole: Reader, first: Reader, accepted: frozenset[str]) -> Predicate:
     wanted = accepted - {"*", ""}
     if "*" in accepted:
-        return always if "" in accepted else lambda body: bool(body.values(path))
+        return always if "" in accepted else lambda body: bool(whole(body))
     if "" not in accepted:
-        return lambda body: not wanted.isdisjoint(body.values(first))
-    return lambda body: not body.values(path) or not wanted.isdisjoint(body.values(first))
+        return lambda body: not wanted.isdisjoint(first(body))
+    return lambda body: not whole(body) or not wanted.isdisjoint(first(body))
 
 
 def _all(parts: list[Predicate]) -> Predicate:

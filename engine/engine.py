@@ -15,6 +15,7 @@ import structlog
 
 from engine.channel import Channel, Configuration
 from engine.journal import SQL
+from engine.journal.spool import Spool
 from engine.message import State
 from engine.running import Running
 from engine.runtime.compute import Compute
@@ -23,6 +24,7 @@ from engine.runtime.filing import Filed
 from engine.runtime.intake import Intake
 from engine.runtime.metrics import Metrics
 from engine.runtime.server import Server, private
+from engine.runtime.splitting import Splitters, Start
 from engine.runtime.worker import Worker
 from store.database.commit import Committer
 from store.database.sqlite import Sqlite
@@ -41,6 +43,7 @@ class Engine:
     data: Path
     connection: Sqlite
     compute: Compute
+    split: Start
     listen: Address
     web: Callable[..., object]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -55,7 +58,12 @@ class Engine:
         self._compose()
         self._warn()
         try:
-            async with self._background(self.worker.run()), self._deliveries(), self._web():
+            async with (
+                self._background(self.worker.run()),
+                self._background(self.splitters.run()),
+                self._deliveries(),
+                self._web(),
+            ):
                 await self._listen()
         except* Exception as group:
             for error in group.exceptions:
@@ -77,15 +85,29 @@ class Engine:
         self.committer = Committer(self.connection, self._dead, self._committed)
         self.metrics = Metrics(c.name for c in self.configuration.channels)
         identity = self.configuration.identity
+        self.spool = Spool(self.data / "spool")
+        if swept := self.spool.sweep({name for (name,) in self.reader.all(SQL.spooled)}):
+            log.warning("what was never acknowledged is swept from the spool", files=swept)
         self.dispatchers = {
-            p.name: Dispatcher(p, self.reader, self.committer, self.metrics, identity.origin)
+            p.name: Dispatcher(p, self.reader, self.committer, self.metrics, identity.origin, self.spool)
             for p in self.configuration.partners
         }
-        self.worker = Worker(
-            self.compute, self.reader, self.committer, self.connection.broken, identity, self._filed
-        )
+        made, broken = self.configuration, self.connection.broken
+        self.worker = Worker(self.compute, self.reader, self.committer, broken, made, self.spool, self._filed)
+        self.splitters = Splitters(self.split, self.reader, self.committer, made, self.spool, self._filed)
+        self.intakes = {
+            channel.name: intake
+            for group in _by_source(made.channels)
+            for intake in (self._intake(group),)
+            for channel in group
+        }
         self.running = Running(
-            self.configuration, self.reader, self.committer, identity, self.metrics, self._unready
+            made, self.reader, self.committer, identity, self.metrics, self._unready, self.intakes, self.spool
+        )
+
+    def _intake(self, group: Sequence[Channel]) -> Intake:
+        return Intake(
+            group, self.spool, self.reader, self.committer, self.configuration, self.metrics, self._filed
         )
 
     def _warn(self) -> None:
@@ -106,6 +128,7 @@ class Engine:
 
     def _committed(self) -> None:
         self.worker.wake()
+        self.splitters.wake()
 
     def _unready(self) -> Reason | None:
         if self.unready is None and self.committer.down:  # whoever asks also makes it try again
@@ -116,7 +139,7 @@ class Engine:
     def _filed(self, channel: str, filed: Filed) -> None:
         ended = filed.processed
         self.metrics.ended(channel, ended.state)
-        if ended.state not in (State.STORED, State.ROUTED):
+        if ended.state not in (State.STORED, State.ROUTED, State.SPLIT):
             code = ended.reason.code if ended.reason else None
             log.info("message ended", message=ended.message, channel=channel, state=ended.state, code=code)
         for destination, lane in filed.lanes:
@@ -150,9 +173,8 @@ class Engine:
     async def _source(self, group: Sequence[Channel], ready: object) -> None:
         assert callable(ready)
         channel = group[0]
-        intake = Intake(group, self.committer, self.configuration.identity, self.metrics, self._filed)
         try:
-            await channel.source.run(intake, lambda address: ready(group, address))
+            await channel.source.run(self.intakes[channel.name], lambda address: ready(group, address))
         except OSError as e:
             why = os.strerror(e.errno) if e.errno else type(e).__name__
             log.critical(

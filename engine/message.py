@@ -184,7 +184,6 @@ class Outgoing:
     destination: str
     order: str  # the order key in clear; it becomes an opaque lane before it is written
     body: bytes | Chart | None
-    system: str = ""  # who is at the other end: nothing that came from there goes back
     expect: Expect | None = None
 
 
@@ -225,6 +224,8 @@ class Processed:
     said: tuple[Said, ...] = ()
     outgoing: tuple[Outgoing, ...] = ()
     relates: str = ""  # the id of the message of ours that this one answers
+    system: str = ""  # whose word it is: nothing that follows from it goes back there
+    hops: int = 0  # how many changes of the chart led to it
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,3 +236,4 @@ class Message:
     received: int  # microseconds since the epoch, UTC
     raw: bytes
     body: Any
+    origin: str = ""  # the system whose word changed the chart, where the chart is the source

@@ -7,10 +7,11 @@ time, which is why a replay is safe and a channel can be tested without a socket
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from engine.channel import Body, Channel, Route, Step
-from engine.message import Chart, Message, Outgoing, Processed, State, Stop
-from store.facts import Fact, Link
+from engine.message import Chart, Message, Outgoing, Processed, Said, State, Stop
+from store.facts import Belongs, Fact, Link, Write
 from store.prepared import Prepared, prepare
 from store.reason import Reason
 
@@ -34,7 +35,8 @@ def process(channel: Channel, message: Message) -> Processed:
     ready = _prepared(said or ())
     if isinstance(ready, Reason):
         return Processed(message.id, State.FAILED, ready, kind)
-    return _routed(channel, message, kind, body, None if said is None else ready)
+    asked = _routed(channel, message, kind, body, None if said is None else ready)
+    return replace(asked, relates=channel.relates(body) or "", system=message.origin or channel.system)
 
 
 def steps(chain: Sequence[Step], body: Body) -> Body | Stop:
@@ -46,10 +48,10 @@ def steps(chain: Sequence[Step], body: Body) -> Body | Stop:
     return body
 
 
-def _prepared(said: Sequence[Fact | Link]) -> tuple[Prepared | Link, ...] | Reason:
-    ready: list[Prepared | Link] = []
+def _prepared(said: Sequence[Fact | Link | Belongs | Write]) -> tuple[Said, ...] | Reason:
+    ready: list[Said] = []
     for each in said:
-        made = each if isinstance(each, Link) else prepare(each)
+        made = prepare(each) if isinstance(each, Fact) else each
         if isinstance(made, Reason):
             return made
         ready.append(made)
@@ -57,39 +59,51 @@ def _prepared(said: Sequence[Fact | Link]) -> tuple[Prepared | Link, ...] | Reas
 
 
 def _routed(
-    channel: Channel, message: Message, kind: str, body: Body, said: tuple[Prepared | Link, ...] | None
+    channel: Channel, message: Message, kind: str, body: Body, said: tuple[Said, ...] | None
 ) -> Processed:
-    order = channel.order(body)
+    patient = _patient(channel, body, said or ())
+    order = channel.order(body, patient)
     outgoing: list[Outgoing] = []
+    returned = False
     for route in channel.routes:
-        if route.when(body):
+        if route.send != "answer" and route.when(body):
+            if message.origin and message.origin == route.system:
+                returned = True
+                continue
             sent = _outgoing(channel, route, message, body, order)
-            if isinstance(sent, Reason):
-                return Processed(message.id, State.FAILED, sent, kind, order=order)
+            if isinstance(sent, Stop):
+                return Processed(message.id, sent.state, sent.reason, kind, patient, order)
             if sent is not None:
                 outgoing.append(sent)
     if channel.store is None:
         state = State.ROUTED if outgoing else State.UNROUTED
     else:
         state = State.STORED_RAW if said is None else State.STORED
-    reason = _REASONS.get(state)
-    return Processed(
-        message.id, state, reason, kind, channel.patient(body), order, said or (), tuple(outgoing)
-    )
+    reason = RETURNED if returned and not outgoing else _REASONS.get(state)
+    return Processed(message.id, state, reason, kind, patient, order, said or (), tuple(outgoing))
+
+
+def _patient(channel: Channel, body: Body, said: Sequence[Said]) -> bytes | None:
+    """Whom it is about, by the format; where that cannot say, the patient of the first fact."""
+    if channel.patient is not None:
+        return channel.patient(body)
+    return next((s.patient for s in said if isinstance(s, Prepared) and s.patient), None)
 
 
 def _outgoing(
     channel: Channel, route: Route, message: Message, body: Body, order: str
-) -> Outgoing | Reason | None:
+) -> Outgoing | Stop | None:
+    """None: a step dropped it. A step that quarantines or fails ends the message so."""
     if route.send == "chart":
-        return Outgoing(route.name, route.to, order, Chart())
+        return Outgoing(route.name, route.to, order, Chart(), route.expect)
     sent = steps(route.steps, body)
     if isinstance(sent, Stop):
-        return None if sent.state is State.FILTERED else sent.reason
+        return None if sent.state is State.FILTERED else sent
     written = channel.write(sent)
-    return Outgoing(route.name, route.to, order, None if written == message.raw else written)
+    return Outgoing(route.name, route.to, order, None if written == message.raw else written, route.expect)
 
 
+RETURNED = Reason("came-from-there", "the change came from the system that it would have been sent to")
 _REASONS = {
     State.STORED_RAW: Reason("no-map", "no map says what this type of message means; its bytes are kept"),
     State.UNROUTED: Reason(

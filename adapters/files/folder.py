@@ -10,6 +10,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
+from engine.plugin import Spool, Spooled
+
 HEAD = 64 * 1024
 """Bytes kept of a file that is too long."""
 CHUNK = 1 << 20
@@ -25,11 +27,13 @@ class Sight(NamedTuple):
 
 
 class Content(NamedTuple):
-    """A whole file, or only how it begins if it is longer than the limit. `digest`: SHA-256 of all of it."""
+    """A whole file, or only how it begins if it is longer than the limit. `digest`: SHA-256 of all of it.
+    Of a big one `spooled` has the bytes, and `body` is empty."""
 
     body: bytes
     digest: str
     whole: bool = True
+    spooled: Spooled | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,23 @@ class Folder:
                 digest.update(chunk)
             unchanged = _of(sight.name, os.fstat(handle)) == sight
         return Content(body, digest.hexdigest(), sight.size <= limit) if unchanged else None
+
+    def spool(self, sight: Sight, spool: Spool) -> Content | None:
+        """Copy the file into the spool, a chunk at a time; None if it is not (or no longer) what was seen."""
+        try:
+            handle = os.open(self.path / sight.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return None
+        digest = hashlib.sha256()
+        with os.fdopen(handle, "rb") as file, spool.create() as copy:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+                copy.write(chunk)
+            unchanged = _of(sight.name, os.fstat(handle)) == sight
+        if not unchanged:
+            os.unlink(copy.name)
+            return None
+        return Content(b"", digest.hexdigest(), spooled=spool.keep(Path(copy.name)))
 
     def move(self, sight: Sight, digest: str, to: Path, note: str = "") -> None:
         """Into `to`, with `note` beside it as NAME.reason. What is there already stays: then the name gets

@@ -31,6 +31,9 @@ FILES = 64
 BYTES = 64 << 20
 """The same in bytes, unless it is a single file."""
 
+BIG = 1 << 20
+"""Bytes above which a file goes through the spool."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -158,7 +161,10 @@ class _Watch:
             await self._freed.wait()
 
     async def _read(self, sight: Sight) -> Content | None:
+        """A big file goes into the spool, and never whole into memory."""
         try:
+            if BIG < sight.size <= self._settings.max_size:
+                return await asyncio.to_thread(self._folder.spool, sight, self._intake.spool)
             return await asyncio.to_thread(self._folder.read, sight, self._settings.max_size)
         except OSError as error:
             self._say(sight, error)
@@ -166,8 +172,10 @@ class _Watch:
 
     def _offer(self, sight: Sight, content: Content) -> asyncio.Future[Receipt]:
         name = os.fsencode(sight.name).decode(errors="backslashreplace")
-        received = Received(content.body, f"{name}:{content.digest[:32]}", self._settings.address())
-        reason = TOO_LONG if not content.whole else None if content.body.strip() else EMPTY
+        key = f"{name}:{content.digest[:32]}"
+        received = Received(content.body, key, self._settings.address(), spooled=content.spooled)
+        there = content.spooled or content.body.strip()
+        reason = TOO_LONG if not content.whole else None if there else EMPTY
         return self._intake.refuse(received, reason) if reason else self._intake(received)
 
     async def _finish(self, sight: Sight, digest: str, receipt: asyncio.Future[Receipt]) -> None:

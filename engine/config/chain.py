@@ -11,15 +11,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from engine.channel import Step
-from engine.config.pick import Picked
+from engine.config.pick import Picked, standards
 from engine.fault import Fault
 from engine.message import Stop
 from engine.plugin import Feed
-from formats import hl7v2
-from store.facts import Fact, Link
+from store.facts import Belongs, Fact, Link, Write
 from store.reason import Reason
 
-SENDABLE = bytes | hl7v2.Message | Mapping[str, Any]
+
+def sendable() -> Any:
+    """The types that can be written: bytes, a FHIR resource, the messages of every format."""
+    bodies = (gives_of(format.parse) for format in standards().values())
+    return functools.reduce(operator.or_, bodies, bytes | Mapping[str, Any])
 
 
 def bound(picked: Picked, feed: Feed) -> Step:
@@ -60,7 +63,9 @@ def _says_facts(gives: Any) -> bool:
         return True
     origin = get_origin(gives)
     listed = isinstance(origin, type) and issubclass(origin, Sequence)
-    return listed and all(m in (Fact, Link) for a in get_args(gives) if a is not ... for m in _members(a))
+    return listed and all(
+        m in (Fact, Link, Belongs, Write) for a in get_args(gives) if a is not ... for m in _members(a)
+    )
 
 
 def _positional(thing: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Any
 
 from engine.channel import Body, Channel, Configuration, Route
 from engine.condition import always
-from engine.config.chain import bound
+from engine.config.chain import bound, gives_of
 from engine.config.files import ChannelFile, Order, RouteEntry
-from engine.config.parts import Part, Parts
+from engine.config.parts import Part as File
+from engine.config.parts import Parts
+from engine.config.pick import Picked, standards
 from engine.config.routes import pairs
-from engine.guard import Guard, legible
-from engine.plugin import Feed, Source
-from engine.subject import patient_of
+from engine.guard import Guard
+from engine.message import Answered, Part, Reply, Stop
+from engine.plugin import ChartReader, Feed, Format, Source
+from engine.trigger import ChartSource, Trigger, Triggers
 from formats import fhir, hl7v2
-from store.identity import Authority, Identity, Patient
+from store.identity import Authority, Identity
 
 MICROS = 1_000_000
 
@@ -30,10 +34,11 @@ def compiled(parts: Parts, secret: bytes, warnings: tuple[str, ...]) -> Configur
     for part in parts.channels.values():
         file = ChannelFile(**part.values)
         channels.append(_channel(replace(file, source=_shared(file.source, sources)), identity, parts))
-    return Configuration(tuple(channels), tuple(parts.partners.values()), identity, warnings)
+    triggers = _triggers(channels)
+    return Configuration(tuple(channels), tuple(parts.partners.values()), identity, warnings, triggers)
 
 
-def _authorities(part: Part) -> list[Authority]:
+def _authorities(part: File) -> list[Authority]:
     return [
         Authority(name, s.namespace, frozenset(s.aliases), s.identifies, s.normalise, s.types)
         for name, s in part.values.get("authorities", {}).items()
@@ -48,7 +53,7 @@ def _shared(source: Source, sources: list[Source]) -> Source:
 
 
 def _channel(file: ChannelFile, identity: Identity, parts: Parts) -> Channel:
-    feed = _feed(file, identity)
+    feed, format = _feed(file, identity), standards()[file.format.name]
     accepted = file.accepts.processing_id
     processing = frozenset([accepted] if isinstance(accepted, str) else accepted)
     return Channel(
@@ -57,17 +62,45 @@ def _channel(file: ChannelFile, identity: Identity, parts: Parts) -> Channel:
         feed=feed,
         parse=partial(file.format.thing, **file.format.values),
         mine=_readable(file.feed or always, False),
-        legible=legible,
-        guard=Guard(feed, processing, int(file.future_limit * MICROS), file.store is not None),
-        order=_readable(_order(file.order_by, feed), ""),
-        kind=_readable(lambda body: body.kind, ""),
+        legible=format.legible,
+        guard=Guard(format, feed, processing, int(file.future_limit * MICROS), file.store is not None),
+        order=_order(file.order_by),
+        kind=_readable(format.kind, ""),
         write=written,
-        patient=_readable(lambda body: _key(body, feed), None),
+        patient=_patient(format, feed),
+        key=_readable(format.key, None),
+        relates=format.relates,
         ack=file.ack,
         steps=tuple(bound(step, feed) for step in file.pipeline),
         store=bound(file.store, feed) if file.store else None,
+        split=_splitter(file.split, feed) if file.split else None,
+        answer=_answer(file.answer, feed) if file.answer else None,
         routes=_routes(file.channel, feed, parts),
+        system=file.system,
+        spool_over=file.spool_over,
     )
+
+
+def _patient(format: Format, feed: Feed) -> Callable[[Body], bytes | None] | None:
+    patient = format.patient
+    return _readable(lambda body: patient(body, feed), None) if patient else None
+
+
+def _splitter(picked: Picked, feed: Feed) -> Callable[[Path, bool], Iterator[Part | Reply | Stop]]:
+    return lambda path, seen: picked.thing(path, feed, seen, **picked.values)
+
+
+def _answer(picked: Picked, feed: Feed) -> Callable[[Body, ChartReader], Answered | Stop]:
+    return lambda body, chart: picked.thing(body, chart, feed, **picked.values)
+
+
+def _triggers(channels: Sequence[Channel]) -> Triggers:
+    found: dict[str, tuple[Trigger, ...]] = {}
+    for channel in channels:
+        if isinstance(source := channel.source, ChartSource):
+            trigger = Trigger(channel.name, source.when, source.state)
+            found[source.type] = (*found.get(source.type, ()), trigger)
+    return found
 
 
 def _feed(file: ChannelFile, identity: Identity) -> Feed:
@@ -89,40 +122,39 @@ def _readable(read: Callable[[Body], Any], otherwise: Any) -> Callable[[Body], A
     return ask
 
 
-def _order(order_by: Order | None, feed: Feed) -> Callable[[Body], str]:
+def _order(order_by: Order | None) -> Callable[[Body, bytes | None], str]:
     """The order key; without one, and for a message that has none, the channel is one lane."""
     if order_by is None:
-        return lambda body: ""
+        return lambda body, patient: ""
     if isinstance(order_by, hl7v2.Path):
-        return lambda body: body.get(order_by) or ""
-    return lambda body: key.hex() if (key := _key(body, feed)) else ""
-
-
-def _key(body: hl7v2.Message, feed: Feed) -> bytes | None:
-    found = patient_of(body, feed)
-    return found.key if isinstance(found, Patient) else None
+        read = _readable(lambda body: body.get(order_by) or "", "")
+        return lambda body, patient: str(read(body))
+    return lambda body, patient: patient.hex() if patient else ""
 
 
 def _routes(channel: str, feed: Feed, parts: Parts) -> tuple[Route, ...]:
     return tuple(
-        _route(name, RouteEntry(**entry), target, feed)
+        _route(name, RouteEntry(**entry), target, feed, parts.partners[target].system)
         for entry in parts.entries
         for name, source, target in pairs(entry)
         if source == channel
     )
 
 
-def _route(name: str, entry: RouteEntry, target: str, feed: Feed) -> Route:
-    return Route(name, entry.when, tuple(bound(step, feed) for step in entry.transform), target, entry.send)
+def _route(name: str, entry: RouteEntry, target: str, feed: Feed, system: str) -> Route:
+    steps = tuple(bound(step, feed) for step in entry.transform)
+    return Route(name, entry.when, steps, target, entry.send, system, entry.expect)
 
 
 def written(body: Body) -> bytes:
-    """The bytes of whatever a transform chain ends with: bytes, a message, a FHIR resource."""
-    match body:
-        case bytes():
-            return body
-        case hl7v2.Message():
-            return body.raw
-        case Mapping():
-            return fhir.encode(body)
-    raise TypeError(f"a {type(body).__name__} cannot be sent")
+    """The bytes of whatever a transform chain ends with: bytes, a message of any format, a FHIR resource."""
+    if isinstance(body, bytes):
+        return body
+    if isinstance(body, Mapping):
+        return fhir.encode(body)
+    return _writers()[type(body)](body)
+
+
+@cache
+def _writers() -> Mapping[type, Callable[[Body], bytes]]:
+    return {gives_of(format.parse): format.write for format in standards().values()}

@@ -9,11 +9,20 @@ from typing import Annotated, Any, Literal
 
 from engine.channel import Partner, RetryPolicy
 from engine.condition import always, bad_path
-from engine.config.pick import FormatSetting, SourceSetting, StepSetting, built, choose
-from engine.config.read import read
+from engine.config.pick import (
+    AnswerSetting,
+    FormatSetting,
+    SourceSetting,
+    SplitterSetting,
+    StepSetting,
+    built,
+    choose,
+)
+from engine.config.read import made, read
 from engine.fault import Fault, Wrong
+from engine.message import Expect
 from engine.plugin import registered
-from engine.settings import Path, Seconds, Site, When, Written, Zone
+from engine.settings import Path, Seconds, Site, Size, When, Written, Zone
 from formats import hl7v2
 
 Order = hl7v2.Path | Literal["patient"]
@@ -66,9 +75,31 @@ class ChannelFile:
     ] = 0
     clock: Annotated[tuple[Path, ...], "where the source time is: the first path with a value"] = ()
     future_limit: Annotated[Seconds, "how far ahead of our clock a source time may be"] = 86400.0
-    ack: Annotated[Literal["stored", "processed"], "what an AA means"] = "stored"
+    ack: Annotated[Literal["stored", "processed", "replied"], "what a yes to the sender means"] = "stored"
     pipeline: Annotated[tuple[StepSetting, ...], "repairs, in order"] = ()
     store: Annotated[StepSetting | None, "the translation into the chart"] = None
+    split: Annotated[SplitterSetting | None, "what takes its messages apart into messages of their own"] = (
+        None
+    )
+    answer: Annotated[AnswerSetting | None, "what answers its queries, with ack: replied"] = None
+    system: Annotated[str, "whose word its messages are: nothing that follows from it goes back there"] = ""
+    spool_over: Annotated[Size, "longer messages are kept in the spool, not in the database"] = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What must follow a delivery; what did not come in time is shown as overdue."""
+
+    within: Annotated[Seconds, "how long the answer may take"]
+    answers: Annotated[str, "the channel that the answer comes by; an answer on the same connection too"]
+
+
+def _expect(value: Any, site: Site) -> Expect:
+    expected = made(Expected, value, site)
+    return Expect(expected.within, expected.answers)
+
+
+ExpectSetting = Annotated[Expect, Written(_expect, {"x-def": "Expected"}, "expectation")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +111,11 @@ class RouteEntry:
     name: Annotated[str, "default: FROM-TO"] = ""
     when: Annotated[When, "which messages; default: all"] = always
     transform: Annotated[tuple[StepSetting, ...], "steps on the way out"] = ()
-    send: Annotated[Literal["message", "chart"], "the message, or the resources that it changed"] = "message"
+    send: Annotated[
+        Literal["message", "chart", "answer"],
+        "the message, the resources that it changed, or what a splitter answers (TA1, 999)",
+    ] = "message"
+    expect: Annotated[ExpectSetting | None, "the answer that must follow a delivery"] = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +125,10 @@ class PartnerSettings:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     connections: Annotated[int, "how many deliveries at once"] = 1
     head: Annotated[Literal["block", "park"], "what a dead delivery does to those behind it"] = "park"
+    system: Annotated[str, "whose system it is; nothing goes there that came from there"] = ""
 
 
-PARTNER_KEYS = ("retry", "connections", "head")
+PARTNER_KEYS = ("retry", "connections", "head", "system")
 
 
 def partner(value: Any, site: Site) -> Partner:

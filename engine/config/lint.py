@@ -47,6 +47,23 @@ def _channel(name: str, part: Part, parts: Parts) -> Iterator[Problem]:
         yield error(part.place("store", key=True), "no-authorities", text, hint)
     if source := part.values.get("source"):
         yield from risks(part, source, "source")
+    yield from _answers(part)
+
+
+def _answers(part: Part) -> Iterator[Problem]:
+    """`ack: replied` and `answer:` belong together; such a channel neither stores nor splits."""
+    replied, answer = part.values.get("ack") == "replied", part.values.get("answer")
+    if replied and answer is None and part.tree.get("answer") is None:
+        hint = "add answer: dicom.worklist or another"
+        yield error(part.place("ack"), "no-answer", "ack: replied needs an answer:", hint)
+    if answer and not replied:
+        yield error(part.place("answer", key=True), "no-answer", "an answer: needs ack: replied", "add it")
+    for other in ("store", "split") if answer else ():
+        if part.values.get(other):
+            text = f"a channel that answers queries does not {other}"
+            yield error(part.place(other, key=True), "no-answer", text, "make it a channel of its own")
+    if part.values.get("split") and part.values.get("ack", "stored") != "stored":
+        yield error(part.place("ack"), "wrong-value", "split: needs ack: stored", "leave ack: out")
 
 
 def _chain(part: Part) -> tuple[Any, list[Problem]]:
@@ -84,8 +101,10 @@ def _shared(channels: Mapping[str, Part]) -> Iterator[Problem]:
     with_source = {name: part for name, part in channels.items() if part.values.get("source") is not None}
     for (first, one), (_, two) in combinations(with_source.items(), 2):
         left, right = one.values["source"], two.values["source"]
-        if left == right:
+        if left == right and _asks(one) == _asks(two):
             yield from _told_apart(first, one, two)
+        elif left == right:
+            continue  # queries and messages are told apart by themselves
         elif _clash(_address(left), _address(right)):
             text = f'{_address(right)} is used by channel "{first}" with other settings'
             hint = f'give it a port of its own, or the very settings of "{first}" and a feed: to each'
@@ -102,6 +121,10 @@ def _told_apart(first: str, one: Part, two: Part) -> Iterator[Problem]:
     if left and right and left.plain() == right.plain():
         text = f'channel "{first}" has the same source and the same feed'
         yield error(two.place("feed"), "shared-source", text, hint)
+
+
+def _asks(part: Part) -> bool:
+    return part.values.get("ack") == "replied"
 
 
 def _address(source: Any) -> str | None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, NamedTuple
 
-import formats
 from engine.config.read import made, read
 from engine.fault import Fault, Wrong, nearest
-from engine.plugin import registered
+from engine.plugin import FORMATS, Format, discover, registered
 from engine.settings import Site, Written
 from formats import hl7v2
 
@@ -78,8 +75,8 @@ def built(thing: Callable[..., Any], name: str, data: Any, site: Site) -> Any:
         raise Wrong(*(fault.below(name) for fault in bad.faults)) from None
 
 
-def _step(value: Any, site: Site) -> Picked:
-    return pick("transform", value, registered("transform"), site)
+def _picked(kind: str) -> Callable[[Any, Site], Picked]:
+    return lambda value, site: pick(kind, value, registered(kind), site)
 
 
 def _format(value: Any, site: Site) -> Picked:
@@ -91,14 +88,19 @@ def _format(value: Any, site: Site) -> Picked:
     return picked
 
 
+def standards() -> Mapping[str, Format]:
+    """Every format that a channel can read."""
+    discover("engine.standards")
+    return dict(sorted(FORMATS.items()))
+
+
 def format_parsers() -> dict[str, Callable[..., Any]]:
-    """The `parse` of every format that a channel can read."""
-    modules = {
-        i.name: importlib.import_module(f"formats.{i.name}") for i in pkgutil.iter_modules(formats.__path__)
-    }
-    return {name: module.parse for name, module in modules.items() if hasattr(module, "Message")}
+    """The `parse` of each; its settings are those of the format."""
+    return {name: format.parse for name, format in standards().items()}
 
 
 SourceSetting = Annotated[Any, Written(_source, {"x-def": "source"}, "source")]
-StepSetting = Annotated[Picked, Written(_step, {"x-def": "transform"}, "transform")]
+StepSetting = Annotated[Picked, Written(_picked("transform"), {"x-def": "transform"}, "transform")]
+SplitterSetting = Annotated[Picked, Written(_picked("splitter"), {"x-def": "splitter"}, "splitter")]
+AnswerSetting = Annotated[Picked, Written(_picked("answer"), {"x-def": "answer"}, "answer")]
 FormatSetting = Annotated[Picked, Written(_format, {"x-def": "format"}, "format")]

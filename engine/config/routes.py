@@ -6,10 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.channel import RetryPolicy
-from engine.config.chain import SENDABLE, accepts, check, named
+from engine.config.chain import accepts, check, named, sendable
 from engine.config.parts import Part, Parts
 from engine.config.problem import Problem, error, warning
 from engine.fault import Fault, nearest
+from engine.trigger import ChartSource
 
 Entry = Mapping[str, Any]  # the settings of a RouteEntry, as far as they could be read
 
@@ -42,6 +43,8 @@ def lint_routes(parts: Parts, types: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _known(parts.routes, n, "channel", "from", listed(entry, "from_"), parts.channel_names)
         yield from _known(parts.routes, n, "destination", "to", listed(entry, "to"), parts.destination_names)
         yield from _sent(parts.routes, n, entry, types)
+        yield from _expected(parts, n, entry)
+        yield from _returned(parts, n, entry)
     yield from _named_twice(parts)
     yield from _unused(parts)
     for name, partner in parts.partners.items():
@@ -59,22 +62,46 @@ def _known(
 
 
 def _sent(part: Part, n: int, entry: Entry, types: Mapping[str, Any]) -> Iterator[Problem]:
-    """A message is transformed and written; of the chart the resources go out as they are."""
+    """A message is transformed and written; the chart's resources and answers go out as they are."""
     chain = entry.get("transform", ())
-    if entry.get("send") == "chart":
+    if (send := entry.get("send", "message")) != "message":
         if chain:
-            text = "the chart is sent as it is: a transform of the message does not apply"
+            text = f"the {send} is sent as it is: a transform of the message does not apply"
             hint = "leave transform: out, or send: message"
-            yield error(part.place("routes", n, "transform", key=True), "transform-with-chart", text, hint)
+            yield error(part.place("routes", n, "transform", key=True), f"transform-with-{send}", text, hint)
         return
     found: dict[Fault, None] = {}
     for channel in listed(entry, "from_"):
         kind, faults = check(chain, types.get(channel, Any))
-        if not faults and not accepts(SENDABLE, kind):
+        if not faults and not accepts(sendable(), kind):
             faults = [Fault("chain-type", f"the transform ends with {named(kind)}, which cannot be sent")]
         found |= dict.fromkeys(faults)
     for fault in found:
         yield part.problem(fault, "routes", n, "transform")
+
+
+def _expected(parts: Parts, n: int, entry: Entry) -> Iterator[Problem]:
+    """The answers that are waited for are messages of a channel."""
+    expect = entry.get("expect")
+    if expect and expect.answers not in parts.channel_names:
+        hint = nearest(expect.answers, parts.channel_names) or "there is no channel"
+        place = parts.routes.place("routes", n, "expect", "answers")
+        yield error(place, "unknown-channel", f'no channel "{expect.answers}"', hint)
+
+
+def _returned(parts: Parts, n: int, entry: Entry) -> Iterator[Problem]:
+    """What the chart tells must not go back to the system whose word it was: that system needs a name."""
+    told = [c for c in listed(entry, "from_") if _of_chart(parts.channels.get(c))]
+    for i, name in enumerate(listed(entry, "to")):
+        partner = parts.partners.get(name)
+        if told and partner and not partner.system:
+            text = f'the chart is told to "{name}", and nothing says whose system that is'
+            hint = f'give "{name}" and the channels that come from there the same system:'
+            yield error(parts.routes.place("routes", n, "to", i), "unknown-system", text, hint)
+
+
+def _of_chart(part: Part | None) -> bool:
+    return part is not None and isinstance(part.values.get("source"), ChartSource)
 
 
 def _named_twice(parts: Parts) -> Iterator[Problem]:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any, get_args
 
 from engine.config.cases import CasesFile
-from engine.config.files import PARTNER_KEYS, AuthoritiesFile, ChannelFile, PartnerSettings, RoutesFile
+from engine.config.files import (
+    PARTNER_KEYS,
+    AuthoritiesFile,
+    ChannelFile,
+    Expected,
+    PartnerSettings,
+    RoutesFile,
+)
 from engine.config.pick import format_parsers
 from engine.config.read import adapters
 from engine.config.signature import REQUIRED, settings_of
@@ -31,8 +39,11 @@ def schema(file: str) -> Schema:
         "$defs": {
             "source": _one_key(registered("source")),
             "transform": _one_key(registered("transform")),
+            "splitter": _one_key(registered("splitter")),
+            "answer": _one_key(registered("answer")),
             "format": _one_key(format_parsers()),
             "destination": _destination(),
+            "Expected": _settings(Expected),
             **{cls.__name__: _settings(cls) for cls in _classes(FILES[file])},
         },
     }
@@ -97,7 +108,8 @@ def _classes(thing: Callable[..., Any]) -> Iterator[type]:
     """Every dataclass that the settings of a file, of its plugins and of those are made of."""
     roots = [thing, PartnerSettings, *registered("source").values(), *registered("destination").values()]
     found: dict[type, None] = {}
-    for root in [*roots, *registered("transform").values()]:
+    steps = (registered(kind).values() for kind in ("transform", "splitter", "answer"))
+    for root in [*roots, *itertools.chain.from_iterable(steps)]:
         for setting in settings_of(root):
             _collect(setting.annotation, found)
     yield from found

@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.channel import Channel, Configuration
+from engine.channel import Body, Channel, Configuration
 from engine.config.cases import Case, CasesFile
 from engine.config.folder import text_of
 from engine.config.nodes import parse
-from engine.config.parts import Part
+from engine.config.parts import Part as File
 from engine.config.problem import Place, Problem, error
 from engine.config.read import read
 from engine.config.verdict import Happened, compared
 from engine.fault import nearest
-from engine.message import Chart, Message, Processed, State
+from engine.guard import Guard
+from engine.message import Chart, Message, Part, Processed, Reply, State, Stop
 from engine.pipeline import process
 from engine.settings import Site
-from engine.subject import time_of
 from formats import fhir
 from store.fold import Said, fold
 from store.identity import fhir_id
@@ -79,18 +79,18 @@ def read_cases(
     return found, problems
 
 
-def _part(directory: Path, name: str, problems: list[Problem]) -> Part | None:
+def _part(directory: Path, name: str, problems: list[Problem]) -> File | None:
     tree, wrong = parse(text_of(directory, name, problems) or "", name)
     problems.extend(wrong)
     if tree is None:
         return None
     values, faults = read(CasesFile, tree.plain(), Site(directory))
-    part = Part(tree, values)
+    part = File(tree, values)
     problems.extend(part.problem(fault) for fault in faults)
     return part
 
 
-def _wrong(directory: Path, part: Part, cases: Sequence[Case], partners: Sequence[str]) -> Iterator[Problem]:
+def _wrong(directory: Path, part: File, cases: Sequence[Case], partners: Sequence[str]) -> Iterator[Problem]:
     """Files and destinations that are not there."""
     for n, case in enumerate(cases):
         files: list[tuple[tuple[str, ...], str]] = [(("given",), name) for name in samples(case)]
@@ -112,18 +112,23 @@ def samples(case: Case) -> tuple[str, ...]:
 
 def _result(directory: Path, channel: Channel, case: Case, place: Place) -> Result:
     folder = directory / "channels"
-    bodies = [(folder / name).read_bytes() for name in samples(case)]
-    happened = _sent_through(channel, bodies, case.received)
+    paths = [folder / name for name in samples(case)]
+    happened = _sent_through(channel, paths, case.received)
     goldens = {s.equals: (folder / s.equals).read_bytes() for s in case.expect.sent.values() if s.equals}
     return Result(case.name, place, tuple(compared(case.expect, happened, goldens)))
 
 
-def _sent_through(channel: Channel, bodies: Sequence[bytes], received: int | None) -> Happened:
+def _sent_through(channel: Channel, paths: Sequence[Path], received: int | None) -> Happened:
     facts: dict[tuple[str, bytes], list[Said]] = {}
     sent: dict[str, list[bytes]] = {}
     ack, asked = "AR", Processed(0, State.REFUSED)
-    for n, raw in enumerate(bodies, start=1):
-        ack, asked = _one(channel, n, raw, received)
+    for n, piece in enumerate((p for path in paths for p in _pieces(channel, path)), start=1):
+        if isinstance(piece, Reply):
+            for route in (r for r in channel.routes if r.send == "answer"):
+                sent.setdefault(route.to, []).append(piece.body)
+            continue
+        ack, asked = _one(channel, n, piece, received)
+        raw = piece.body if isinstance(piece, Part) else b""
         changed = [fact for fact in asked.said if isinstance(fact, Prepared)]
         for fact in changed:
             said = Said(fact.clock.pack(n), fact.read(), fact.event, fact.cancels, fact.establishes)
@@ -134,8 +139,21 @@ def _sent_through(channel: Channel, bodies: Sequence[bytes], received: int | Non
     return Happened(ack, asked.state, asked.reason, _resources(facts), sent)
 
 
-def _one(channel: Channel, number: int, raw: bytes, received: int | None) -> tuple[str, Processed]:
+def _pieces(channel: Channel, path: Path) -> Iterator[Part | Reply | Stop]:
+    """A sample is one message, unless the channel takes it apart."""
+    if channel.split:
+        yield from channel.split(path, False)
+    else:
+        yield Part(path.read_bytes(), path.name)
+
+
+def _one(channel: Channel, number: int, piece: Part | Stop, received: int | None) -> tuple[str, Processed]:
     """What the sender is told and what the message asks for."""
+    if isinstance(piece, Stop):
+        return "AA", Processed(number, piece.state, piece.reason)
+    if piece.reason:
+        return "AA", Processed(number, State.REFUSED, piece.reason)
+    raw = piece.body
     body = channel.parse(raw)
     if isinstance(body, Reason):
         return "AR", Processed(number, State.REFUSED, body)
@@ -143,12 +161,17 @@ def _one(channel: Channel, number: int, raw: bytes, received: int | None) -> tup
         text = "the channel's feed: does not take messages of this sender"
         return "AR", Processed(number, State.REFUSED, Reason("unknown-feed", text, "MSH-3"))
     if received is None:
-        time = time_of(body, channel.feed)
-        received = 0 if isinstance(time, Reason) else time.micros
+        received = _said_at(channel, body)
     asked = process(channel, Message(number, received, raw, body))
     if channel.ack == "processed" and asked.state in REFUSED:
         return "AE", Processed(number, State.REFUSED, asked.reason, asked.kind)
     return "AA", asked
+
+
+def _said_at(channel: Channel, body: Body) -> int:
+    """The moment that the message says, as if it had come in then."""
+    times = channel.guard.format.times(body, channel.feed) if isinstance(channel.guard, Guard) else ()
+    return 0 if isinstance(times, Reason) else next((micros for micros, _ in times), 0)
 
 
 def _resources(facts: Mapping[tuple[str, bytes], list[Said]]) -> list[dict[str, Any]]:

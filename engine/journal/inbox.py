@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import NamedTuple
 
 from engine.journal import SQL
-from engine.message import Accepted, Duplicate, Processed, Received, State
+from engine.journal.spool import Spool
+from engine.message import Accepted, Duplicate, Part, Processed, Received, Spooled, State
 from store.database import Connection, one
 from store.reason import Reason
 
@@ -19,33 +22,54 @@ def digest(channel: str, received: Received) -> bytes | None:
     if not received.key:
         return None
     head = f"{channel}\0{received.key}\0".encode("utf-8", "surrogateescape")
-    return hashlib.blake2b(head + received.body, digest_size=16).digest()
+    body = received.spooled.digest if received.spooled else received.body
+    return hashlib.blake2b(head + body, digest_size=16).digest()
 
 
-def append(connection: Connection, channel: str, received: Received, now: int) -> Accepted | Duplicate:
-    """Write the message, or find that it is here already. The commit is the caller's."""
+def append(
+    connection: Connection,
+    channel: str,
+    received: Received,
+    now: int,
+    state: State = State.RECEIVED,
+    spool: Callable[[bytes], Spooled] | None = None,
+) -> Accepted | Duplicate:
+    """Write the message, or find that it is here already. The commit is the caller's.
+
+    `spool` keeps a body that is in memory; it is called only for a new message.
+    """
     mark = digest(channel, received)
-    row = (
-        channel,
-        now,
-        received.key,
-        mark,
-        received.peer,
-        len(received.body),
-        State.RECEIVED,
-        None,
-        None,
-        None,
-    )
-    if added := one(connection, SQL.append, row):
+    if spool is not None and received.spooled is None and one(connection, SQL.same, (mark,)) is None:
+        received = replace(received, body=b"", spooled=spool(received.body))
+    name = received.spooled.name if received.spooled else None
+    row = (channel, now, received.key, mark, received.peer, received.size, state, None, None, None, name)
+    added = one(connection, SQL.append, row)
+    if added is None:
+        return _again(connection, mark, now, state)
+    if received.body or name is None:
         connection.run(SQL.append_body, (added[0], received.body))
-        return Accepted(added[0])
-    id, state = connection.all(SQL.same, (mark,))[0]
-    if state in RENEWABLE:
-        connection.run(SQL.renew, (now, id))
+    return Accepted(added[0])
+
+
+def _again(connection: Connection, mark: bytes | None, now: int, state: State) -> Accepted | Duplicate:
+    id, ended, reply = connection.all(SQL.same, (mark,))[0]
+    if ended in RENEWABLE:
+        connection.run(SQL.renew, (state, now, id))
         return Accepted(id)
     connection.run(SQL.repeat, (id,))
-    return Duplicate(id)
+    return Duplicate(id, bytes(reply) if reply is not None else None)
+
+
+def append_parts(
+    connection: Connection, whole: Splitting, parts: Iterable[tuple[int, Part]], now: int
+) -> None:
+    """Write parts, by their positions, as messages of their own; those that are here already stay as they are."""
+    for position, part in parts:
+        reason, state = part.reason, State.REFUSED if part.reason else State.RECEIVED
+        why = (reason.code, reason.text, reason.place) if reason else (None, None, None)
+        row = (whole.channel, now, part.key, whole.peer, len(part.body), state, *why, whole.id, position)
+        if added := one(connection, SQL.append_part, row):
+            connection.run(SQL.append_body, (added[0], part.body))
 
 
 def refuse(
@@ -53,8 +77,9 @@ def refuse(
 ) -> int:
     """Keep what is not a message; only its digest and size where `keep` is false."""
     mark = hashlib.blake2b(received.body, digest_size=16).digest() if not keep else None
-    row = (channel, now, received.key, mark, received.peer, len(received.body), State.REFUSED,
-           reason.code, reason.text, reason.place)  # fmt: skip
+    name = received.spooled.name if received.spooled and keep else None
+    row = (channel, now, received.key, mark, received.peer, received.size, State.REFUSED,
+           reason.code, reason.text, reason.place, name)  # fmt: skip
     added = one(connection, SQL.append, row)
     if added is None:
         id: int = connection.all(SQL.same, (mark,))[0][0]
@@ -80,8 +105,41 @@ class Waiting(NamedTuple):
     channel: str
     received: int
     body: bytes
+    origin: str = ""
+    hops: int = 0
 
 
-def waiting(connection: Connection, limit: int) -> list[Waiting]:
-    """The next messages in order of arrival."""
-    return [Waiting(*row) for row in connection.all(SQL.waiting, (limit,))]
+def waiting(connection: Connection, limit: int, spool: Spool | None = None) -> list[Waiting]:
+    """The next messages in order of arrival, with what their channels read of them."""
+    return [
+        Waiting(id, channel, received, read(data, name, spool), origin, hops)
+        for id, channel, received, data, name, origin, hops in connection.all(SQL.waiting, (limit,))
+    ]
+
+
+def read(data: bytes | None, name: str | None, spool: Spool | None) -> bytes:
+    """The bytes of a row, or those of the spooled file that it names."""
+    if data is not None or name is None or spool is None:
+        return data or b""
+    return spool.path(name).read_bytes()
+
+
+class Splitting(NamedTuple):
+    """A durable message whose parts are to be made messages of their own."""
+
+    id: int
+    channel: str
+    key: str | None
+    peer: str
+    spool: str
+
+
+def splitting(connection: Connection) -> Splitting | None:
+    """The next one in order of arrival."""
+    row = one(connection, SQL.splitting)
+    return Splitting(*row) if row else None
+
+
+def seen(connection: Connection, whole: Splitting) -> bool:
+    """Was another message taken before under the same key?"""
+    return one(connection, SQL.seen, (whole.key, whole.id, whole.channel)) is not None

@@ -1,5 +1,15 @@
 -- name: append
-INSERT INTO message (channel, received, key, digest, peer, size, state, code, reason, place)
+INSERT INTO message (channel, received, key, digest, peer, size, state, code, reason, place, spool)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT DO NOTHING RETURNING id
+
+-- name: append_part
+INSERT INTO message (channel, received, key, peer, size, state, code, reason, place, parent, position)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+ON CONFLICT DO NOTHING RETURNING id
+
+-- name: append_told
+INSERT INTO message (channel, received, key, digest, peer, size, state, patient, origin, hops)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT DO NOTHING RETURNING id
 
@@ -7,20 +17,34 @@ ON CONFLICT DO NOTHING RETURNING id
 INSERT INTO body (message, data) VALUES ($1, $2)
 
 -- name: same
-SELECT id, state FROM message WHERE digest = $1
+SELECT id, state, reply FROM message WHERE digest = $1
 
 -- name: repeat
 UPDATE message SET repeats = repeats + 1 WHERE id = $1
 
 -- name: renew
-UPDATE message SET state = 'RECEIVED', received = $1, repeats = repeats + 1 WHERE id = $2
+UPDATE message SET state = $1, received = $2, repeats = repeats + 1 WHERE id = $3
 
 -- name: waiting
-SELECT m.id, m.channel, m.received, b.data FROM message m JOIN body b ON b.message = m.id
+SELECT m.id, m.channel, m.received, b.data, m.spool, m.origin, m.hops
+FROM message m LEFT JOIN body b ON b.message = m.id
 WHERE m.state = 'RECEIVED' ORDER BY m.id LIMIT $1
 
 -- name: settle
 UPDATE message SET state = $1, code = $2, reason = $3, place = $4, kind = $5, patient = $6, settled = $7 WHERE id = $8
+
+-- name: splitting
+SELECT id, channel, key, peer, spool FROM message WHERE state = 'SPLITTING' ORDER BY id LIMIT 1
+
+-- name: seen
+SELECT 1 FROM message
+WHERE key = $1 AND id < $2 AND channel = $3 AND parent IS NULL AND state IN ('SPLIT', 'SPLITTING') LIMIT 1
+
+-- name: reply
+UPDATE message SET reply = $1 WHERE id = $2
+
+-- name: spooled
+SELECT spool FROM message WHERE spool IS NOT NULL
 
 -- name: withhold
 UPDATE message SET state = 'QUARANTINED', code = $1, reason = $2, place = $3 WHERE id = $4
@@ -36,13 +60,34 @@ VALUES ($1, $2, $3, $4, $5, 'QUEUED', $6) ON CONFLICT (message, route) DO NOTHIN
 SELECT DISTINCT lane FROM delivery WHERE destination = $1 AND state = 'QUEUED'
 
 -- name: lane
-SELECT d.id, d.message, d.state, d.attempts, d.due, d.tried, coalesce(d.body, b.data)
-FROM delivery d LEFT JOIN body b ON b.message = d.message
+SELECT d.id, d.message, d.state, d.attempts, d.due, d.tried, coalesce(d.body, b.data),
+  CASE WHEN d.body IS NULL THEN m.spool END
+FROM delivery d JOIN message m ON m.id = d.message LEFT JOIN body b ON b.message = d.message
 WHERE d.destination = $1 AND d.lane = $2 AND d.state IN ('QUEUED', 'HELD') ORDER BY d.id LIMIT $3
 
 -- name: deliver
 UPDATE delivery SET state = $1, attempts = $2, due = $3, tried = $4, settled = $5, code = $6, reason = $7, reply = $8
 WHERE id = $9
+
+-- name: expect
+INSERT INTO expectation (delivery, answers, within) SELECT id, $1, $2 FROM delivery WHERE message = $3 AND route = $4
+ON CONFLICT DO NOTHING
+
+-- name: expected
+SELECT answers FROM expectation WHERE delivery = $1
+
+-- name: wait_for
+UPDATE expectation SET due = $1 + within WHERE delivery = $2 AND due IS NULL
+
+-- name: answered
+UPDATE expectation SET message = $1, said = $2, settled = $3
+WHERE delivery = $4 AND answers = (SELECT channel FROM message WHERE id = $1) RETURNING delivery
+
+-- name: audit
+INSERT INTO audit (at, channel, peer, kind, hits) VALUES ($1, $2, $3, $4, $5) RETURNING id
+
+-- name: audited
+INSERT INTO audited (audit, patient) VALUES ($1, $2) ON CONFLICT DO NOTHING
 
 -- name: setting
 SELECT value FROM setting WHERE name = $1

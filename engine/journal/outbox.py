@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from engine.channel import Partner
-from engine.journal import SQL
-from engine.message import Delivered, Delivery, Outcome, Rejected, Retry
+from engine.journal import SQL, inbox
+from engine.journal.spool import Spool
+from engine.message import Delivered, Delivery, Outcome, Received, Rejected, Retry
 from store.database import Connection, one
 from store.reason import Reason
 
@@ -22,10 +23,14 @@ class Head(NamedTuple):
     attempts: int
     due: int
     tried: int | None
-    body: bytes
+    body: bytes | None
+    spool: str | None = None
 
-    def delivery(self, destination: str, lane: int, origin: str) -> Delivery:
-        return Delivery(self.id, self.message, destination, lane, self.body, self.attempts, origin)
+    def delivery(self, destination: str, lane: int, origin: str, spool: Spool | None = None) -> Delivery:
+        """What goes to the destination; its body is what the channel read, or else the whole spooled file."""
+        path = spool.path(self.spool) if spool and self.spool else None
+        body = inbox.read(self.body, self.spool, spool)
+        return Delivery(self.id, self.message, destination, lane, body, self.attempts, origin, path)
 
 
 def head(connection: Connection, destination: str, lane: int) -> Head | None:
@@ -76,3 +81,12 @@ def settle(connection: Connection, id: int, verdict: Verdict, now: int) -> None:
     when = (verdict.due, verdict.tried, settled)
     row = (verdict.state, verdict.attempts, *when, *why, verdict.reply or None, id)
     connection.run(SQL.deliver, row)
+    if settled is not None and (expected := one(connection, SQL.expected, (id,))):
+        connection.run(SQL.wait_for, (now, id))
+        if verdict.reply:
+            _answer(connection, expected[0], id, verdict.reply, now)
+
+
+def _answer(connection: Connection, channel: str, id: int, reply: bytes, now: int) -> None:
+    """The answer on the same connection is a message like one that comes later by another."""
+    inbox.append(connection, channel, Received(reply, f"answer-{id}", "destination"), now)

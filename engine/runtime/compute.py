@@ -7,7 +7,8 @@ the messages that it had are tried one by one, so that the one that killed it fa
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from threading import Lock
@@ -16,7 +17,7 @@ import structlog
 
 from engine.channel import Channel
 from engine.journal.inbox import Waiting
-from engine.message import Message, Processed, State
+from engine.message import Message, Part, Processed, Reply, State, Stop
 from engine.pipeline import process
 from store.reason import Reason
 
@@ -37,7 +38,8 @@ def computed(channels: Mapping[str, Channel], waiting: Waiting) -> Processed:
         return Processed(waiting.id, State.FAILED, Reason("no-channel", text))
     try:
         body = channel.parse(waiting.body)
-        return process(channel, Message(waiting.id, waiting.received, waiting.body, body))
+        message = Message(waiting.id, waiting.received, waiting.body, body, waiting.origin)
+        return replace(process(channel, message), hops=waiting.hops)
     except Exception as e:  # a defect of a map or a step must not stop the feed
         log.error("process failed", message=waiting.id, channel=waiting.channel, error=type(e).__name__)
         text = f"the channel raised {type(e).__name__}; this is a defect of the channel's steps or maps"
@@ -105,6 +107,45 @@ class Elsewhere:
             self._closed = True
             self._process.kill()
             self._process.join()
+
+
+Pieces = list[tuple[int, Part]] | list[Reply] | Stop | None
+"""What a splitting process sends: parts with their positions, replies, why it ends early, None at the end."""
+CHUNK = 64
+
+
+def take_apart(pipe: Connection, channels: Mapping[str, Channel]) -> None:
+    """The other side of splitting: asked with (channel, path, seen), it sends `Pieces` until None."""
+    try:
+        pipe.send_bytes(b"ready")
+        while True:
+            name, path, seen = pickle.loads(pipe.recv_bytes())
+            split = channels[name].split
+            assert split is not None
+            for pieces in _pieces(split(path, seen)):
+                pipe.send_bytes(pickle.dumps(pieces))
+            pipe.send_bytes(pickle.dumps(None))
+    except (EOFError, OSError):
+        return
+
+
+def _pieces(found: Iterator[Part | Reply | Stop]) -> Iterator[Pieces]:
+    parts: list[tuple[int, Part]] = []
+    position = 0
+    for piece in found:
+        if isinstance(piece, Part):
+            parts.append((position, piece))
+            position += 1
+        elif isinstance(piece, Reply):
+            yield [piece]
+        else:
+            yield parts
+            yield piece
+            return
+        if len(parts) == CHUNK:
+            yield parts
+            parts = []
+    yield parts
 
 
 def serve(pipe: Connection, channels: Mapping[str, Channel]) -> None:

@@ -15,6 +15,7 @@ import structlog
 from engine.channel import Partner
 from engine.journal import outbox
 from engine.journal.outbox import Head, Verdict
+from engine.journal.spool import Spool
 from engine.message import Outcome, Unknown
 from engine.runtime import clock
 from engine.runtime.metrics import Metrics
@@ -29,9 +30,16 @@ class Dispatcher:
     """All lanes of one destination; `connections` deliveries at a time, at most one per lane."""
 
     def __init__(
-        self, partner: Partner, reader: Connection, committer: Committer, metrics: Metrics, origin: str
+        self,
+        partner: Partner,
+        reader: Connection,
+        committer: Committer,
+        metrics: Metrics,
+        origin: str,
+        spool: Spool,
     ) -> None:
         self.partner = partner
+        self._spool = spool
         self._origin = origin
         self._reader = reader
         self._committer = committer
@@ -93,9 +101,8 @@ class Dispatcher:
 
     async def _deliver(self, head: Head, lane: int) -> Outcome:
         try:
-            return await self.partner.destination.deliver(
-                head.delivery(self.partner.name, lane, self._origin)
-            )
+            delivery = head.delivery(self.partner.name, lane, self._origin, self._spool)
+            return await self.partner.destination.deliver(delivery)
         except Exception as e:  # a defect of an adapter must not stop the other lanes
             log.error(
                 "destination failed", destination=self.partner.name, delivery=head.id, error=type(e).__name__

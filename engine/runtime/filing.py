@@ -8,6 +8,8 @@ from typing import NamedTuple, TypeVar
 
 from engine.journal import SQL, inbox
 from engine.message import Chart, Outgoing, Processed, State
+from engine.runtime.telling import tell
+from engine.trigger import Triggers
 from store import chart
 from store.chart import Applied, Change
 from store.database import Connection
@@ -16,14 +18,17 @@ from store.reason import Reason
 
 T = TypeVar("T")
 Lane = tuple[str, int]  # destination, lane
+NONE: Triggers = {}
 
 
 class Filed(NamedTuple):
-    """Where a message ended, and which lanes got something to deliver. `woken`: others must be processed."""
+    """Where a message ended, and which lanes got something to deliver. `woken`: others must be processed.
+    `reply`: the answer to its sender, where the chart makes it."""
 
     processed: Processed
     lanes: tuple[Lane, ...] = ()
     woken: bool = False
+    reply: bytes | None = None
 
 
 def file_all(
@@ -32,6 +37,7 @@ def file_all(
     batch: Sequence[Processed],
     now: int,
     broken: Callable[[Exception], bool],
+    triggers: Triggers = NONE,
 ) -> list[Filed]:
     """File each message under a savepoint of its own, so that one that cannot be filed fails alone.
 
@@ -40,35 +46,75 @@ def file_all(
     filed: list[Filed] = []
     for processed in batch:
         try:
-            filed.append(_saved(connection, lambda p=processed: file(connection, identity, p, now), broken))  # type: ignore[misc]
+            filed.append(
+                _saved(connection, lambda p=processed: file(connection, identity, p, now, triggers), broken)
+            )  # type: ignore[misc]
         except Exception as e:
             if broken(e):
                 raise
             failed = replace(processed, state=State.FAILED, reason=_failure(e), said=(), outgoing=())
-            filed.append(_saved(connection, lambda p=failed: file(connection, identity, p, now), broken))  # type: ignore[misc]
+            filed.append(
+                _saved(connection, lambda p=failed: file(connection, identity, p, now, triggers), broken)
+            )  # type: ignore[misc]
     return filed
 
 
-def file(connection: Connection, identity: Identity, processed: Processed, now: int) -> Filed:
-    """Apply what one message says, write its deliveries and its end state.
+def file(
+    connection: Connection, identity: Identity, processed: Processed, now: int, triggers: Triggers = NONE
+) -> Filed:
+    """Apply what one message says, write its deliveries, what the chart tells of it, and its end state.
 
     One that says nothing now takes back what it said at an earlier attempt.
     """
+    if reason := _unexpected(connection, identity, processed, now):
+        return _ended(connection, replace(processed, state=State.QUARANTINED, reason=reason), now)
     applied = chart.apply(connection, processed.message, now, processed.said)
     for id, place in applied.withhold:
         connection.run(SQL.withhold, (*_contested(place), id))
     for id in applied.release:
         connection.run(SQL.release, (id,))
     woken = bool(applied.release)
+    reason = getattr(applied, "refused", None)
     if applied.withheld is not None:
         reason = Reason(*_contested(applied.withheld))
-        ended = replace(processed, state=State.QUARANTINED, reason=reason, said=(), outgoing=())
-        inbox.settle(connection, ended, now)
-        return Filed(ended, woken=woken)
+    if reason is not None:
+        return _ended(connection, replace(processed, state=State.QUARANTINED, reason=reason), now, woken)
     rows = list(_deliveries(identity, processed, applied, now))
     connection.many(SQL.enqueue, rows)
+    _expect(connection, processed)
+    told = tell(connection, triggers, processed, applied.changed, now)
     inbox.settle(connection, processed, now)
-    return Filed(processed, tuple((row[2], row[3]) for row in rows), woken)
+    reply = None
+    if reply is not None:
+        connection.run(SQL.reply, (reply, processed.message))
+    return Filed(processed, tuple((row[2], row[3]) for row in rows), woken or told, reply)
+
+
+def _ended(connection: Connection, processed: Processed, now: int, woken: bool = False) -> Filed:
+    """It has no effect but its own end state."""
+    ended = replace(processed, said=(), outgoing=())
+    inbox.settle(connection, ended, now)
+    return Filed(ended, woken=woken)
+
+
+def _unexpected(connection: Connection, identity: Identity, processed: Processed, now: int) -> Reason | None:
+    """An answer settles the expectation of the delivery that it names; one that answers nothing is looked at."""
+    if not processed.relates:
+        return None
+    id = processed.relates.removeprefix(identity.origin)
+    known = processed.relates.startswith(identity.origin) and id.isdecimal() and len(id) < 19
+    row = (processed.message, processed.kind, now, int(id)) if known else None
+    if row and connection.all(SQL.answered, row):
+        return None
+    text = "it answers no message of ours that waits for an answer by this channel"
+    return Reason("unmatched-answer", text)
+
+
+def _expect(connection: Connection, processed: Processed) -> None:
+    for out in processed.outgoing:
+        if out.expect is not None:
+            within = int(out.expect.within * 1e6)
+            connection.run(SQL.expect, (out.expect.answers, within, processed.message, out.route))
 
 
 def _contested(place: str) -> tuple[str, str, str]:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 from asyncio import Future
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import structlog
 
-from engine.channel import Body, Channel
+from engine.channel import Body, Channel, Configuration
 from engine.journal import SQL, inbox
 from engine.journal.inbox import Waiting
+from engine.journal.spool import Spool
 from engine.message import (
     Accepted,
+    Answered,
     Duplicate,
     Processed,
     Receipt,
     Received,
     Refused,
     State,
+    Stop,
     Unavailable,
     Uncertain,
 )  # fmt: skip
@@ -26,60 +30,128 @@ from engine.runtime import clock
 from engine.runtime.compute import computed
 from engine.runtime.filing import Filed, file, file_all
 from engine.runtime.metrics import Metrics
+from engine.runtime.reading import Reader
 from store.database import Connection
 from store.database import Uncertain as CommitUncertain
 from store.database.commit import Committer
-from store.identity import Identity
 from store.reason import Reason
 
 REFUSED_BYTES_PER_PEER = 16 * 1024 * 1024
+BRIEF = 32 * 1024
+"""Bytes of a message that may be computed while the event loop waits: about a millisecond's work."""
+HEAD = 64 * 1024
 NOBODY = Reason("unknown-feed", "no channel on this source takes messages of this sender", "MSH-3")
 log = structlog.get_logger("intake")
 
 
 class Intake:
-    """The intake of one source: one channel, or several that share it and are told apart by their `feed:`."""
+    """The intake of one source: one channel, or several that share it: queries go to the one with `ack: replied`,
+    messages to the one whose `feed:` takes them."""
 
     def __init__(
         self,
         channels: Sequence[Channel],
+        spool: Spool,
+        reader: Connection,
         committer: Committer,
-        identity: Identity,
+        configuration: Configuration,
         metrics: Metrics,
         filed: Callable[[str, Filed], None],
     ) -> None:
-        self._channels = channels
+        self.spool = spool
+        self._channels = [c for c in channels if c.answer is None]
+        self._answering = [c for c in channels if c.answer is not None]
+        self._name = channels[0].name
+        self._reader = Reader(reader)
         self._committer = committer
-        self._identity = identity
+        self._identity = configuration.identity
+        self._triggers = configuration.triggers
         self._metrics = metrics
         self._filed = filed
         self._refused_bytes: dict[str, int] = {}
 
     def __call__(self, received: Received) -> Future[Receipt]:
-        body = self._channels[0].parse(received.body)
-        if isinstance(body, Reason):
-            return self.refuse(received, body)
-        channel = next((c for c in self._channels if _takes(c, body)), None)
-        if channel is None:
-            return self.refuse(received, NOBODY, unsupported=True)
+        found = self._channel(self._channels, received)
+        if not isinstance(found, tuple):
+            return found
+        channel, body = found
+        received = replace(received, key=channel.key(body) or received.key)
         if channel.ack == "processed":
             return self._processed(channel, received)
         return self._stored(channel, received)
 
-    def _stored(self, channel: Channel, received: Received) -> Future[Receipt]:
-        name, now = channel.name, clock.now()
+    def ask(self, received: Received) -> Future[Receipt]:
+        found = self._channel(self._answering, received)
+        if not isinstance(found, tuple):
+            return found
+        channel, body = found
+        answered = self._answer(channel, body)
+        if isinstance(answered, Stop):
+            return self.refuse(received, answered.reason)
+        name, now, kind = channel.name, clock.now(), channel.kind(body)
         self._metrics.received(name)
 
         def work(connection: Connection) -> Receipt:
-            return inbox.append(connection, name, received, now)
+            row = (now, name, received.peer, kind, len(answered.patients))
+            (audit,) = connection.all(SQL.audit, row)[0]
+            connection.many(SQL.audited, [(audit, patient) for patient in answered.patients])
+            return Accepted(0, answered.reply)
 
         return self._submit(work, name)
+
+    def _answer(self, channel: Channel, body: Body) -> Answered | Stop:
+        assert channel.answer is not None
+        try:
+            if reason := channel.legible(body):
+                return Stop(State.REFUSED, reason)
+            return channel.answer(body, self._reader)
+        except Exception as e:  # a defect of an answer must not stop the feed
+            log.error("answer failed", channel=channel.name, error=type(e).__name__)
+            text = f"the answer raised {type(e).__name__}; this is a defect of the channel"
+            return Stop(State.FAILED, Reason("defect", text))
+
+    def _channel(
+        self, channels: Sequence[Channel], received: Received
+    ) -> tuple[Channel, Body] | Future[Receipt]:
+        """Which channel takes it, and how it reads it; or the refusal."""
+        if not channels:
+            return self.refuse(received, NOBODY, unsupported=True)
+        body = channels[0].parse(received.body or _head(received))
+        if isinstance(body, Reason):
+            return self.refuse(received, body)
+        channel = next((c for c in channels if _takes(c, body)), None)
+        return (channel, body) if channel else self.refuse(received, NOBODY, unsupported=True)
+
+    def _stored(self, channel: Channel, received: Received) -> Future[Receipt]:
+        name, now = channel.name, clock.now()
+        self._metrics.received(name)
+        state = State.SPLITTING if channel.split else State.RECEIVED
+        big = channel.split is not None or len(received.body) > channel.spool_over
+
+        def work(connection: Connection) -> Receipt:
+            return inbox.append(connection, name, received, now, state, self.spool.write if big else None)
+
+        future = self._submit(work, name)
+        if received.spooled:
+            future.add_done_callback(lambda f: _dropped(received, f.result()))
+        return future
 
     def _processed(self, channel: Channel, received: Received) -> Future[Receipt]:
         """`ack: processed`: computed first, then journal and chart in one commit; the sender hears the verdict."""
         name, now = channel.name, clock.now()
         self._metrics.received(name)
-        asked = computed({name: channel}, Waiting(0, name, now, received.body))
+        waiting = Waiting(0, name, now, received.body)
+        if len(received.body) <= BRIEF:
+            return self._judged(channel, received, now, computed({name: channel}, waiting))
+        return asyncio.ensure_future(self._aside(channel, received, now, waiting))
+
+    async def _aside(self, channel: Channel, received: Received, now: int, waiting: Waiting) -> Receipt:
+        """A long one is computed beside the event loop, which answers other senders meanwhile."""
+        asked = await asyncio.to_thread(computed, {channel.name: channel}, waiting)
+        return await self._judged(channel, received, now, asked)
+
+    def _judged(self, channel: Channel, received: Received, now: int, asked: Processed) -> Future[Receipt]:
+        name = channel.name
         ended: list[Filed] = []
 
         def work(connection: Connection) -> Receipt:
@@ -91,7 +163,7 @@ class Intake:
             ended.append(filed)
             if filed.processed.state is State.REFUSED and filed.processed.reason:
                 return Refused(filed.processed.reason)
-            return receipt
+            return replace(receipt, reply=filed.reply)
 
         def told(future: Future[Receipt]) -> None:
             if isinstance(future.result(), Accepted | Refused):  # else nothing was committed
@@ -106,7 +178,9 @@ class Intake:
         """File it; what would be quarantined or failed is refused instead, with no effect on the chart."""
         if asked.state not in inbox.RENEWABLE:
             connection.run("SAVEPOINT verdict")
-            (filed,) = file_all(connection, self._identity, [asked], now, self._committer.broken)
+            (filed,) = file_all(
+                connection, self._identity, [asked], now, self._committer.broken, self._triggers
+            )
             if filed.processed.state not in inbox.RENEWABLE:
                 connection.run("RELEASE verdict")
                 return filed
@@ -118,15 +192,15 @@ class Intake:
 
     def refuse(self, received: Received, reason: Reason, *, unsupported: bool = False) -> Future[Receipt]:
         """Keep what is not a message for anyone here, within the cap of its peer."""
-        name, now = self._channels[0].name, clock.now()
+        name, now = self._name, clock.now()
         self._metrics.received(name)
 
         def work(connection: Connection) -> Receipt:
             if (used := self._refused_bytes.get(received.peer)) is None:
                 used = connection.all(SQL.refused_by, (received.peer,))[0][0]
-            keep = used + len(received.body) <= REFUSED_BYTES_PER_PEER
+            keep = used + received.size <= REFUSED_BYTES_PER_PEER
             inbox.refuse(connection, name, received, now, reason, keep)
-            self._refused_bytes[received.peer] = used + len(received.body) if keep else used
+            self._refused_bytes[received.peer] = used + received.size if keep else used
             return Refused(reason, unsupported)
 
         def forget(future: Future[Receipt]) -> None:
@@ -148,6 +222,20 @@ class Intake:
             log.info("refused", channel=channel, code=receipt.reason.code)
         elif isinstance(receipt, Unavailable | Uncertain):
             log.warning("not stored", channel=channel, answer=type(receipt).__name__)
+
+
+def _head(received: Received) -> bytes:
+    """What tells whose message a spooled one is."""
+    if received.spooled is None:
+        return b""
+    with received.spooled.path.open("rb") as file:
+        return file.read(HEAD)
+
+
+def _dropped(received: Received, receipt: Receipt) -> None:
+    """The bytes of a resend are in the spool already."""
+    if isinstance(receipt, Duplicate) and received.spooled:
+        received.spooled.path.unlink(missing_ok=True)
 
 
 def _takes(channel: Channel, body: Body) -> bool:

@@ -9,15 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 
 import structlog
 
+from engine.channel import Configuration
 from engine.journal import inbox
 from engine.journal.inbox import Waiting
+from engine.journal.spool import Spool
 from engine.message import Processed
 from engine.runtime import clock
 from engine.runtime.compute import Compute
 from engine.runtime.filing import Filed, file_all
 from store.database import Connection, Down
 from store.database.commit import Committer
-from store.identity import Identity
 
 BATCH = 16  # small, so that the writer is held for milliseconds
 log = structlog.get_logger("worker")
@@ -32,14 +33,16 @@ class Worker:
         reader: Connection,
         committer: Committer,
         broken: Callable[[Exception], bool],
-        identity: Identity,
+        configuration: Configuration,
+        spool: Spool,
         filed: Callable[[str, Filed], None],
     ) -> None:
         self._compute = compute
         self._reader = reader
         self._committer = committer
         self._broken = broken
-        self._identity = identity
+        self._configuration = configuration
+        self._spool = spool
         self._filed = filed
         self._woken = asyncio.Event()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="compute")
@@ -56,9 +59,8 @@ class Worker:
         try:
             while True:
                 self._woken.clear()
-                batch = [w for w in inbox.waiting(self._reader, BATCH + len(held)) if w.id not in held][
-                    :BATCH
-                ]
+                waiting = inbox.waiting(self._reader, BATCH + len(held), self._spool)
+                batch = [w for w in waiting if w.id not in held][:BATCH]
                 if not batch and committing is None:
                     await self._woken.wait()
                     continue
@@ -75,7 +77,8 @@ class Worker:
 
     async def _commit(self, batch: Sequence[Waiting], computed: Sequence[Processed]) -> None:
         def work(connection: Connection) -> list[Filed]:
-            return file_all(connection, self._identity, computed, clock.now(), self._broken)
+            made = self._configuration
+            return file_all(connection, made.identity, computed, clock.now(), self._broken, made.triggers)
 
         wait, began = 0.1, time.monotonic()
         while True:

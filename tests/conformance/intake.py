@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from asyncio import Future
 from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
 
+from engine.journal.spool import Spool
 from engine.message import Accepted, Receipt, Received, Refused
 from store.reason import Reason
 
@@ -23,6 +27,17 @@ class MemoryIntake:
         self._came = asyncio.Event()
 
     def __call__(self, received: Received) -> Future[Receipt]:
+        self.received.append(received)
+        return self._receipt(self.answer(received))
+
+    @cached_property
+    def spool(self) -> Spool:
+        """The engine's own spool, in a directory that goes with the test."""
+        self._directory = tempfile.TemporaryDirectory(prefix="spool")
+        return Spool(Path(self._directory.name))
+
+    def ask(self, received: Received) -> Future[Receipt]:
+        """A query is answered as `answer` decides."""
         self.received.append(received)
         return self._receipt(self.answer(received))
 

@@ -7,8 +7,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from engine.guard import Guard, legible
+from engine.guard import Guard
 from engine.plugin import Feed
+from engine.standards.hl7v2 import FORMAT, legible
 from engine.subject import identifiers, patient_of, time_of
 from formats import hl7v2
 from store.identity import Authority, Identity, Patient
@@ -21,7 +22,7 @@ IDENTITY = Identity(b"secret", [HOSPITAL, CLINIC, INSURER])
 FEED = Feed("adt", ZoneInfo("America/New_York"), IDENTITY)
 DAY = 86_400_000_000
 NOON = 1_704_214_800_000_000  # 2024-01-02T12:00:00-05:00
-GUARD = Guard(FEED, frozenset({"P"}), DAY, stores=True)
+GUARD = Guard(FORMAT, FEED, frozenset({"P"}), DAY, stores=True)
 
 
 def message(

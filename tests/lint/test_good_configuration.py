@@ -74,16 +74,17 @@ def test_a_route_of_two_channels_is_one_for_each(loads: Any) -> None:
 def test_order_is_the_patients_own_identifier(loads: Any) -> None:
     lab = channel(loads(), "lab")
     plain, padded = message(ORU), message(ORU.replace(b"007^^^HOSP", b"00007"))
-    assert lab.order(plain) == lab.order(padded) != ""
-    assert lab.patient(plain) == bytes.fromhex(lab.order(plain))
-    assert "007" not in lab.order(plain)
-    assert lab.order(message(ORU.replace(b"007^^^HOSP", b""))) == ""
+    key = lab.patient(plain)
+    assert lab.order(plain, key) == lab.order(padded, lab.patient(padded)) == key.hex()
+    assert "007" not in lab.order(plain, key)
+    unknown = message(ORU.replace(b"007^^^HOSP", b""))
+    assert lab.order(unknown, lab.patient(unknown)) == ""
 
 
 def test_order_by_a_path_and_by_nothing(loads: Any) -> None:
     lab = channel(loads({"channels/lab.yaml": ("PID-3\n", "PID-5.1\n")}), "lab")
-    assert lab.order(message(ORU)) == "DOE"
-    assert channel(loads(), "adt").order(message(ORU)) == ""
+    assert lab.order(message(ORU), None) == "DOE"
+    assert channel(loads(), "adt").order(message(ORU), b"key") == ""
 
 
 def test_charset_is_the_formats_own_setting(loads: Any) -> None:

@@ -114,7 +114,7 @@ def channel(name: str, charset: str = "ASCII") -> Channel:
     return Channel(
         name, Nothing(), Feed(name, ZoneInfo("UTC"), IDENTITY),
         parse=lambda body: hl7v2.parse(body, charset=charset), mine=lambda body: True,
-        legible=lambda body: None, guard=lambda body, received: None, order=lambda body: "",
+        legible=lambda body: None, guard=lambda body, received: None, order=lambda body, patient: "",
         kind=lambda body: body.kind, write=lambda body: body.raw, patient=lambda body: None,
     )  # fmt: skip
 

@@ -1,0 +1,79 @@
+"""The spool: bodies too big for a row are files of their own, durable before the row that names them is.
+
+A file is written in `incoming` and renamed when it is whole and fsynced. A file that no row names is of a
+message that was never acknowledged: it is swept at the next start, and so is everything in `incoming`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Container
+from pathlib import Path
+from typing import IO
+from uuid import uuid4
+
+from engine.message import Spooled
+
+CHUNK = 1 << 20
+
+
+class Spool:
+    """Local files below one directory; 256 folders keep each of them short. All calls block."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self.incoming = directory / "incoming"
+        self.incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for n in range(256):
+            (directory / f"{n:02x}").mkdir(exist_ok=True, mode=0o700)
+        _fsync(directory)
+
+    def create(self) -> IO[bytes]:
+        """A new private file in `incoming`; its path is its `name`."""
+        return tempfile.NamedTemporaryFile(dir=self.incoming, delete=False)
+
+    def keep(self, path: Path) -> Spooled:
+        """Make a file of `incoming` durable under a name of its own: fsync, rename, fsync of the directory."""
+        size, digest = _fsynced(path)
+        name = uuid4().hex
+        final = self.path(name)
+        os.rename(path, final)
+        _fsync(final.parent)
+        return Spooled(name, size, digest, final)
+
+    def write(self, body: bytes) -> Spooled:
+        """Bytes that are in memory already."""
+        with self.create() as file:
+            file.write(body)
+        return self.keep(Path(file.name))
+
+    def path(self, name: str) -> Path:
+        """Where the bytes of that name are."""
+        return self._directory / name[:2] / name
+
+    def sweep(self, known: Container[str]) -> int:
+        """Remove what was never finished, and what no row names. Before any source runs. How many files."""
+        left = [*self.incoming.iterdir(), *self._directory.glob("[0-9a-f][0-9a-f]/*")]
+        orphans = [file for file in left if file.parent == self.incoming or file.name not in known]
+        for file in orphans:
+            file.unlink()
+        return len(orphans)
+
+
+def _fsynced(path: Path) -> tuple[int, bytes]:
+    digest = hashlib.blake2b(digest_size=16)
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+        os.fsync(file.fileno())
+        return file.tell(), digest.digest()
+
+
+def _fsync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

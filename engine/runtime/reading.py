@@ -1,0 +1,44 @@
+"""What the answer to a query reads: the chart as it is now, by the search parameters of R4."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from engine.runtime.telling import resource
+from store.chart import SQL
+from store.database import Connection, one
+from store.identity import key_of
+from store.reason import Reason
+from web.fhir import criteria
+
+MOST = 1000
+"""Resources that one search of an answer gives at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """`ChartReader` over a connection of the calling thread."""
+
+    connection: Connection
+
+    def search(self, type: str, parameters: Mapping[str, str]) -> list[dict[str, Any]]:
+        """Whole resources with their ids. ValueError: a parameter or a value that is not supported."""
+        asked = [criteria.criterion(type, name, value) for name, value in parameters.items()]
+        for each in asked:
+            if isinstance(each, Reason):
+                raise ValueError(str(each))
+        wanted = [each for each in asked if not isinstance(each, Reason)]
+        rows = self.connection.all(*criteria.found(type, wanted, 0, MOST))
+        return [
+            resource(type, key, number, updated, body) for _, key, number, updated, _message, body in rows
+        ]
+
+    def read(self, type: str, id: str) -> dict[str, Any] | None:
+        """The current version; None where there is none, or none any more."""
+        key = key_of(id)
+        row = one(self.connection, SQL.read, (key, type)) if key else None
+        if key is None or row is None or row[3] is None:
+            return None
+        return resource(type, key, row[0], row[1], row[3])

@@ -1,0 +1,171 @@
+"""Splitting: a spooled message is taken apart, its parts become messages, its answers go out.
+
+A splitter runs in a process of its own, which sends a few parts at a time: memory does not grow with the file,
+and the event loop answers other senders meanwhile. Parts are written by position, so that a splitter that is
+run again after a crash writes none twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection as Pipe
+from multiprocessing.process import BaseProcess
+
+import structlog
+
+from engine.channel import Channel, Configuration
+from engine.journal import SQL, inbox
+from engine.journal.inbox import Splitting
+from engine.journal.spool import Spool
+from engine.message import Outgoing, Part, Processed, Reply, State, Stop
+from engine.runtime import clock
+from engine.runtime.compute import Pieces
+from engine.runtime.filing import Filed
+from store.database import Connection, Down
+from store.database.commit import Committer
+from store.reason import Reason
+
+log = structlog.get_logger("splitting")
+Start = Callable[[], tuple[BaseProcess, Pipe]]
+DEFECT = Reason(
+    "defect", "taking the message apart failed; a defect of the splitter, or a file like no other"
+)
+
+
+class Splitters:
+    """One message at a time, oldest first; the process ends when there is nothing more to take apart."""
+
+    def __init__(
+        self,
+        start: Start,
+        reader: Connection,
+        committer: Committer,
+        configuration: Configuration,
+        spool: Spool,
+        filed: Callable[[str, Filed], None],
+    ) -> None:
+        self._start = start
+        self._reader = reader
+        self._committer = committer
+        self._channels: Mapping[str, Channel] = {c.name: c for c in configuration.channels}
+        self._identity = configuration.identity
+        self._spool = spool
+        self._filed = filed
+        self._woken = asyncio.Event()
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="splitting")
+        self._process: BaseProcess | None = None
+        self._pipe: Pipe | None = None
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until cancelled. What was not finished is begun anew at the next start."""
+        try:
+            while True:
+                self._woken.clear()
+                if whole := inbox.splitting(self._reader):
+                    await self._split(whole)
+                else:
+                    self._end()
+                    await self._woken.wait()
+        finally:
+            self._end()
+            self._threads.shutdown(wait=False)
+
+    async def _split(self, whole: Splitting) -> None:
+        log.info("splitting", message=whole.id, channel=whole.channel)
+        replies: list[Reply] = []
+        stop: Stop | None = None
+        try:
+            await self._aside(self._ask, whole, inbox.seen(self._reader, whole))
+            while (pieces := await self._aside(self._pieces)) is not None:
+                if isinstance(pieces, Stop):
+                    stop = pieces
+                    continue
+                parts = [piece for piece in pieces if isinstance(piece, tuple)]
+                replies += [piece for piece in pieces if isinstance(piece, Reply)]
+                await self._write(whole, parts)
+        except (EOFError, OSError, KeyError):
+            log.error("the splitting process died", message=whole.id)
+            self._end()
+            stop = Stop(State.FAILED, DEFECT)
+        await self._settle(whole, replies, stop)
+
+    async def _write(self, whole: Splitting, parts: Sequence[tuple[int, Part]]) -> None:
+        def work(connection: Connection) -> None:
+            inbox.append_parts(connection, whole, parts, clock.now())
+
+        if parts:
+            await self._committed(work)
+
+    async def _settle(self, whole: Splitting, replies: Sequence[Reply], stop: Stop | None) -> None:
+        """Its end state and its answers, in one transaction."""
+        channel = self._channels.get(whole.channel)
+        routes = [r for r in channel.routes if r.send == "answer"] if channel else []
+        outgoing = tuple(
+            Outgoing(f"{route.name}#{n}", route.to, "", reply.body)
+            for n, reply in enumerate(replies, start=1)
+            for route in routes
+        )
+        state, reason = (stop.state, stop.reason) if stop else (State.SPLIT, None)
+        kind = await self._aside(self._kind, whole, channel) if channel else ""
+        ended = Processed(whole.id, state, reason, kind, outgoing=outgoing)
+        lanes = [(out.destination, self._identity.lane(out.destination, out.order)) for out in outgoing]
+
+        def work(connection: Connection) -> None:
+            now = clock.now()
+            rows = [
+                (whole.id, out.route, *lane, now, out.body) for out, lane in zip(outgoing, lanes, strict=True)
+            ]
+            connection.many(SQL.enqueue, rows)
+            inbox.settle(connection, ended, now)
+
+        await self._committed(work)
+        self._filed(whole.channel, Filed(ended, tuple(lanes)))
+
+    def _kind(self, whole: Splitting, channel: Channel) -> str:
+        """What its beginning says that it is."""
+        with self._spool.path(whole.spool).open("rb") as file:
+            body = channel.parse(file.read(HEAD))
+        return "" if isinstance(body, Reason) else channel.kind(body)
+
+    async def _committed(self, work: Callable[[Connection], None]) -> None:
+        wait = 0.1
+        while True:
+            try:
+                return await self._committer.submit(work)
+            except Down as e:
+                log.error("the database takes no parts", reason=str(e), retry_in=wait)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, 5.0)
+
+    # -- the process, spoken to from one thread
+
+    async def _aside(self, call: Callable[..., object], *args: object) -> object:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
+
+    def _ask(self, whole: Splitting, seen: bool) -> None:
+        if self._pipe is None:
+            self._process, self._pipe = self._start()
+            self._pipe.recv_bytes()  # ready
+        self._pipe.send_bytes(pickle.dumps((whole.channel, self._spool.path(whole.spool), seen)))
+
+    def _pieces(self) -> Pieces:
+        assert self._pipe is not None
+        pieces: Pieces = pickle.loads(self._pipe.recv_bytes())
+        return pieces
+
+    def _end(self) -> None:
+        if self._process is not None and self._pipe is not None:
+            self._process.kill()
+            self._process.join()
+            self._pipe.close()
+        self._process = self._pipe = None
+
+
+HEAD = 64 * 1024

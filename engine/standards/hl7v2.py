@@ -1,0 +1,62 @@
+"""HL7 v2: MSH says what a message is, PID whom it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from engine.plugin import Feed, Format, format_
+from engine.subject import patient_of, time_of
+from formats import hl7v2
+from store.identity import Patient
+from store.reason import Reason
+
+
+def legible(message: hl7v2.Message) -> Reason | None:
+    """Every byte must mean a character: one that does not is never replaced by another."""
+    if place := message.undecodable():
+        hint = "declare it in MSH-18, or as charset: below format: in the channel"
+        return Reason("undecodable", f"a byte that the message's character set does not have; {hint}", place)
+    return None
+
+
+def _processing(message: hl7v2.Message) -> tuple[str, str]:
+    """MSH-11 (HL7 v2 2.14.9.11): P production, T training, D debugging."""
+    return message.get("MSH-11.1") or "", "MSH-11.1"
+
+
+def _times(message: hl7v2.Message, feed: Feed) -> Iterable[tuple[int, str]] | Reason:
+    time = time_of(message, feed)
+    return time if isinstance(time, Reason) else [(time.micros, feed.clock[0]), *_reported(message, feed)]
+
+
+def _reported(message: hl7v2.Message, feed: Feed) -> Iterator[tuple[int, str]]:
+    """OBR-22 of each report, which is the source time of its results; what is no time is the map's to say."""
+    for obr in message.all("OBR"):
+        if raw := obr.field(22):
+            text = message.text(message.components(raw)[0])
+            if time := hl7v2.timestamp(text, feed.timezone):
+                yield time.micros, f"{obr.place}-22"
+
+
+def _patients(message: hl7v2.Message, feed: Feed) -> Iterator[Patient | Reason]:
+    return (patient_of(message, feed, pid) for pid in message.all("PID"))
+
+
+def _patient(message: hl7v2.Message, feed: Feed) -> bytes | None:
+    found = patient_of(message, feed)
+    return found.key if isinstance(found, Patient) else None
+
+
+FORMAT = format_(
+    "hl7v2",
+    Format(
+        parse=hl7v2.parse,
+        kind=lambda message: message.kind,
+        write=lambda message: message.raw,
+        legible=legible,
+        processing=_processing,
+        times=_times,
+        patients=_patients,
+        patient=_patient,
+    ),
+)
