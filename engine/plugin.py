@@ -50,8 +50,9 @@ __all__ = [
 class Spool(Protocol):
     """Where bodies too big for a row are written before their row is. The calls block: make them from a thread."""
 
-    incoming: Path
-    """Files here are unfinished; what a dead process left is swept at the next start."""
+    @property
+    def incoming(self) -> Path:
+        """Files here are unfinished; what a dead process left is swept at the next start."""
 
     def create(self) -> IO[bytes]:
         """A new private file in `incoming`; its path is its `name`."""
@@ -63,7 +64,8 @@ class Spool(Protocol):
 class Intake(Protocol):
     """The engine's side of a source. The calls return at once; the future ends when the bytes are durable."""
 
-    spool: Spool
+    @property
+    def spool(self) -> Spool: ...
 
     def __call__(self, received: Received) -> Future[Receipt]:
         """Take a message. The answer to the sender follows from the receipt, and only from it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from engine.journal import SQL, inbox
@@ -43,20 +44,20 @@ def file_all(
 
     A failure of the database itself is raised: nothing of the batch is then committed.
     """
-    filed: list[Filed] = []
-    for processed in batch:
+
+    def filed(processed: Processed) -> Filed:
+        return file(connection, identity, processed, now, triggers)
+
+    def attempted(processed: Processed) -> Filed:
         try:
-            filed.append(
-                _saved(connection, lambda p=processed: file(connection, identity, p, now, triggers), broken)
-            )  # type: ignore[misc]
+            return _saved(connection, partial(filed, processed), broken)
         except Exception as e:
             if broken(e):
                 raise
             failed = replace(processed, state=State.FAILED, reason=_failure(e), said=(), outgoing=())
-            filed.append(
-                _saved(connection, lambda p=failed: file(connection, identity, p, now, triggers), broken)
-            )  # type: ignore[misc]
-    return filed
+            return _saved(connection, partial(filed, failed), broken)
+
+    return [attempted(processed) for processed in batch]
 
 
 def file(

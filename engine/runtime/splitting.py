@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
+from typing import Any, TypeVar
 
 import structlog
 
@@ -29,6 +30,7 @@ from store.database.commit import Committer
 from store.reason import Reason
 
 log = structlog.get_logger("splitting")
+T = TypeVar("T")
 Start = Callable[[], tuple[BaseProcess, Pipe]]
 DEFECT = Reason(
     "defect", "taking the message apart failed; a defect of the splitter, or a file like no other"
@@ -146,7 +148,7 @@ class Splitters:
 
     # -- the process, spoken to from one thread
 
-    async def _aside(self, call: Callable[..., object], *args: object) -> object:
+    async def _aside(self, call: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
 
     def _ask(self, whole: Splitting, seen: bool) -> None:
