@@ -26,6 +26,7 @@ from engine.runtime.metrics import Metrics
 from engine.runtime.server import Server, private
 from engine.runtime.splitting import Splitters, Start
 from engine.runtime.worker import Worker
+from engine.trigger import ChartSource
 from store.database.commit import Committer
 from store.database.sqlite import Sqlite
 from store.reason import Reason
@@ -244,7 +245,8 @@ def _by_source(channels: Sequence[Channel]) -> list[list[Channel]]:
     """Channels with the same source settings share one listener and are told apart by their `feed:`."""
     groups: list[list[Channel]] = []
     for channel in channels:
-        group = next((g for g in groups if g[0].source == channel.source), None)
+        alone = isinstance(channel.source, ChartSource)
+        group = next((g for g in groups if g[0].source == channel.source and not alone), None)
         if group is None:
             groups.append([channel])
         else:

@@ -11,6 +11,7 @@ from engine.config.parts import Part, Parts
 from engine.config.problem import Problem, error
 from engine.config.routes import lint_routes, risks
 from engine.fault import nearest
+from engine.trigger import ChartSource
 
 
 def lint(parts: Parts) -> list[Problem]:
@@ -98,7 +99,7 @@ def _authorities(part: Part) -> Iterator[Problem]:
 
 def _shared(channels: Mapping[str, Part]) -> Iterator[Problem]:
     """A port used twice: only by the same source, and only with feeds to tell the channels apart."""
-    with_source = {name: part for name, part in channels.items() if part.values.get("source") is not None}
+    with_source = {name: part for name, part in channels.items() if _listens(part.values.get("source"))}
     for (first, one), (_, two) in combinations(with_source.items(), 2):
         left, right = one.values["source"], two.values["source"]
         if left == right and _asks(one) == _asks(two):
@@ -121,6 +122,11 @@ def _told_apart(first: str, one: Part, two: Part) -> Iterator[Problem]:
     if left and right and left.plain() == right.plain():
         text = f'channel "{first}" has the same source and the same feed'
         yield error(two.place("feed"), "shared-source", text, hint)
+
+
+def _listens(source: Any) -> bool:
+    """The chart may be the source of any number of channels."""
+    return source is not None and not isinstance(source, ChartSource)
 
 
 def _asks(part: Part) -> bool:

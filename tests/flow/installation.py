@@ -143,7 +143,7 @@ class Installation:
 
         async def over() -> list[Json]:
             found = await self.messages(key=key)
-            return found if len(found) >= count and all(m["state"] != "RECEIVED" for m in found) else []
+            return found if len(found) >= count and all(m["settled"] for m in found) else []
 
         return await until(over)
 
