@@ -12,9 +12,9 @@ itself. What this cannot say is the name of a registered predicate.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, get_origin
 
 from engine.fault import Fault, nearest
 from formats import hl7v2
@@ -93,6 +93,27 @@ def _path(key: str) -> hl7v2.Path | fhir_path.Path | None:
         with contextlib.suppress(ValueError):
             return read(key)
     return None
+
+
+def strangers(data: Any, body: type | Any) -> Iterator[tuple[str | int, ...]]:
+    """Where a `when:` has a path that messages of this type cannot have: a FHIR path of an HL7 message, ..."""
+    if isinstance(data, list):
+        for n, each in enumerate(data):
+            yield from ((n, *at) for at in strangers(each, body))
+    for key, value in data.items() if isinstance(data, Mapping) else ():
+        if key in JOINS:
+            yield from ((key, *at) for at in strangers(value, body))
+        elif not _has(body, _path(str(key))):
+            yield (key,)
+
+
+def _has(body: type | Any, path: hl7v2.Path | fhir_path.Path | None) -> bool:
+    kind = get_origin(body) or body
+    if kind is Any or not isinstance(kind, type) or path is None:
+        return True
+    if isinstance(path, fhir_path.Path):
+        return issubclass(kind, Mapping)
+    return hasattr(kind, "values") and not issubclass(kind, Mapping)
 
 
 Reader = Callable[[Any], Collection[str]]

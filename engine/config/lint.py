@@ -9,7 +9,7 @@ from typing import Any
 from engine.config.chain import accepts, check, check_store, gives_of, named
 from engine.config.parts import Part, Parts
 from engine.config.problem import Problem, error
-from engine.config.routes import lint_routes, risks
+from engine.config.routes import foreign, lint_routes, risks
 from engine.fault import nearest
 from engine.trigger import ChartSource
 
@@ -73,6 +73,8 @@ def _chain(part: Part) -> tuple[Any, list[Problem]]:
     given = gives_of(picked.thing) if picked else Any
     kind, faults = check(part.values.get("pipeline", ()), given)
     problems = [part.problem(fault, "pipeline") for fault in faults]
+    problems += foreign(part, given, "feed")
+    problems += foreign(part, Mapping, "source", "chart", "when")
     if not faults and not accepts(given, kind):
         text = f"the pipeline ends with {named(kind)}, not with {named(given)}"
         problems.append(error(part.place("pipeline", key=True), "chain-type", text, "translate below store:"))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engine.channel import RetryPolicy
+from engine.condition import strangers
 from engine.config.chain import accepts, check, named, sendable
 from engine.config.parts import Part, Parts
 from engine.config.problem import Problem, error, warning
@@ -43,6 +44,8 @@ def lint_routes(parts: Parts, types: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _known(parts.routes, n, "channel", "from", listed(entry, "from_"), parts.channel_names)
         yield from _known(parts.routes, n, "destination", "to", listed(entry, "to"), parts.destination_names)
         yield from _sent(parts.routes, n, entry, types)
+        for channel in listed(entry, "from_"):
+            yield from foreign(parts.routes, types.get(channel, Any), "routes", n, "when")
         yield from _expected(parts, n, entry)
         yield from _returned(parts, n, entry)
     yield from _named_twice(parts)
@@ -78,6 +81,18 @@ def _sent(part: Part, n: int, entry: Entry, types: Mapping[str, Any]) -> Iterato
         found |= dict.fromkeys(faults)
     for fault in found:
         yield part.problem(fault, "routes", n, "transform")
+
+
+def foreign(part: Part, body: Any, *at: str | int) -> Iterator[Problem]:
+    """Paths of another standard than that of the messages, in the condition at `at`."""
+    steps = list(part.tree.walk(at))
+    if len(steps) <= len(at):
+        return
+    _, node = steps[-1]
+    for path in strangers(node.plain(), body):
+        text = f'"{path[-1]}" is no path into {named(body)}'
+        hint = "HL7 v2 has paths such as OBX-8, FHIR such as ServiceRequest.status"
+        yield error(part.place(*at, *path, key=True), "foreign-path", text, hint)
 
 
 def _expected(parts: Parts, n: int, entry: Entry) -> Iterator[Problem]:

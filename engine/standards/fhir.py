@@ -24,7 +24,7 @@ def parse(body: bytes) -> Mapping[str, Any] | Reason:
 def _kind(body: Mapping[str, Any]) -> str:
     """The type of the resource; of what the chart tells, of the first one in it."""
     if body["resourceType"] == "Bundle" and body.get("type") == "collection":
-        first = next(iter(body.get("entry", ())), {})
+        first: Mapping[str, Any] = next(iter(body.get("entry", ())), {})
         return str(first.get("resource", {}).get("resourceType", "Bundle"))
     return str(body["resourceType"])
 
