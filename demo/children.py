@@ -66,6 +66,12 @@ class Child:
             status = self._process.returncode
             raise Failed(f"{self.name} ended with status {status}:\n{tail(self._log)}")
 
+    def wait(self, patience: float = PATIENCE) -> int:
+        """Its exit status when it has ended by itself and everything that it said was read."""
+        status = self._process.wait(patience)
+        self._reader.join(patience)
+        return status
+
     def stop(self) -> int:
         """Ask it to end (SIGTERM), wait, and give its exit status; it is killed when it does not."""
         if self._process.poll() is None:
