@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from adapters.x12.survey import Group, Interchange
 
 GUIDE = "005010X231A1"
-_NEVER = ("700101", "0000")
+_NEVER = ("000101", "0000")
 """The date and time of an answer to an interchange that has none."""
 
 _SEGMENT_CODES = frozenset(["1", "2", "3", "4", "5", "6", "7", "8", "I4", "I6", "I7", "I8", "I9"])

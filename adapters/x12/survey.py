@@ -186,8 +186,6 @@ class _Set:
         if self._check is None:
             return
         found = self._check.segment(segment, self._position)
-        if segment.name in ("ST", "SE"):  # what is wrong with these is told by IK5
-            found = [fault for fault in found if fault.segment not in ("ST", "SE")]
         if found:
             self._faulty = True
             room = min(FAULTS - len(self._faults), REPORTS - self._group.faults)
@@ -218,7 +216,7 @@ class _Set:
             ("2", se is not None),
             ("3", se is None or se.get(2) == number),
             ("4", se is None or _number(se.get(1)) == self._position),
-            ("I5", not self._faulty),
+            ("5", not self._faulty),
         )
         return [code for code, right in checks if not right]
 

@@ -144,6 +144,8 @@ def _clash(one: str | None, two: str | None) -> bool:
     """`mllp://0.0.0.0:2575` takes the port of every interface; port 0 is any free one."""
     if one is None or two is None:
         return False
+    if one.startswith("file:") or two.startswith("file:"):  # a folder: it has no port
+        return one == two
     bare = [address.split("://")[-1].split("/")[0] for address in (one, two)]
     (host, _, port), (other_host, _, other_port) = (address.rpartition(":") for address in bare)
     hosts = {host, other_host}

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 from collections.abc import Iterable
 from functools import partial
 from typing import Any, Protocol
 
 from formats.reason import Reason
-from formats.x12.delimiters import Delimiters
+from formats.x12.delimiters import ISA_LENGTH, Delimiters, read_isa
 from formats.x12.reader import segments
 from formats.x12.segment import Segment
 
@@ -32,69 +33,75 @@ class Where(Protocol):
 
 
 def parse(body: bytes, *, charset: str = "UTF-8") -> Message | Reason:
-    """The message, or why these bytes are none. LookupError if Python has no such `charset`.
+    """The message, or why these bytes are none: reads no further than ISA. LookupError: an unknown `charset`.
 
-    It is one interchange with at most one group and one transaction set: what the splitter makes. Codes of
-    the Reason: `unreadable-isa`, `segment-too-long`, `truncated`, `bad-envelope`, `undecodable`.
+    Code of the Reason: `unreadable-isa`. Whether all of it can be read, `Message.illegible` says.
     """
-    found: list[Segment] = []
-    counts: dict[str, int] = {}
-    for segment in segments(io.BytesIO(body)):
-        if isinstance(segment, Reason):
-            return segment
-        counts[segment.name] = segment.number = counts.get(segment.name, 0) + 1
-        if not segment.raw.isascii() and (reason := segment.decode(charset)):
-            return reason
-        found.append(segment)
-    if not found:
-        return Reason("unreadable-isa", "there is nothing in it", "ISA")
-    if reason := _envelope([segment.name for segment in found]):
-        return reason
-    return Message(body, found, charset)
-
-
-def _envelope(names: list[str]) -> Reason | None:
-    if names[-1] != "IEA":
-        return Reason("bad-envelope", "the interchange does not end with IEA", "IEA")
-    several = next((name for name in ("ISA", "GS", "ST", "SE", "GE", "IEA") if names.count(name) > 1), "")
-    if several:
-        return Reason("bad-envelope", "more than one transaction set; the channel needs split: x12", several)
-    pairs = (("GS", "GE"), ("ST", "SE"))
-    torn = next((end for begin, end in pairs if (begin in names) != (end in names)), "")
-    return Reason("bad-envelope", "a header or trailer of the envelope is missing", torn) if torn else None
+    codec = codecs.lookup(charset).name
+    found = read_isa(body[: ISA_LENGTH + 16].lstrip(b"\r\n \t")[:ISA_LENGTH])
+    return found if isinstance(found, Reason) else Message(body, found, codec)
 
 
 class Message:
-    """One parsed message: immutable, its bytes kept as they came. Made by `parse`."""
+    """One interchange: immutable, its bytes kept as they came. Made by `parse`.
 
-    __slots__ = ("_charset", "_first", "_segments", "raw")
+    Of an interchange that was not split it says what its first group and transaction set are.
+    """
 
-    def __init__(self, raw: bytes, found: list[Segment], charset: str) -> None:
+    __slots__ = ("_charset", "_fault", "_first", "_segments", "delimiters", "raw")
+
+    def __init__(self, raw: bytes, delimiters: Delimiters, charset: str) -> None:
         self.raw = raw
-        self._segments = found
+        self.delimiters = delimiters
         self._charset = charset
+        self._segments: list[Segment] | None = None
+        self._fault: Reason | None = None
         self._first: dict[str, Segment] = {}
-        for segment in found:
+
+    def _read(self) -> list[Segment]:
+        found: list[Segment] = []
+        counts: dict[str, int] = {}
+        for segment in segments(io.BytesIO(self.raw), charset=self._charset):
+            if isinstance(segment, Reason):
+                self._fault = segment
+                break
+            counts[segment.name] = segment.number = counts.get(segment.name, 0) + 1
+            found.append(segment)
             self._first.setdefault(segment.name, segment)
+        self._segments = found
+        return found
 
     @property
     def segments(self) -> list[Segment]:
         """All segments in order, those of the envelope too."""
-        return list(self._segments)
+        return list(self._segments if self._segments is not None else self._read())
 
-    @property
-    def delimiters(self) -> Delimiters:
-        return self._segments[0].delimiters
+    def illegible(self) -> Reason | None:
+        """Why it is not one transaction set that can be read from ISA to IEA. Codes of the Reason:
+        `truncated`, `segment-too-long`, `bad-envelope`, `undecodable`."""
+        found = self.segments
+        return self._fault or _envelope([s.name for s in found]) or self._undecodable(found)
+
+    def _undecodable(self, found: list[Segment]) -> Reason | None:
+        if self.raw.isascii():
+            return None
+        lost = next((s for s in found if any("\udc80" <= c <= "\udcff" for c in s.text)), None)
+        text = f"a byte that {self._charset} does not have; format: in the channel may name another charset"
+        return Reason("undecodable", text, lost.place(0).removesuffix("-0")) if lost else None
 
     def first(self, name: str) -> Segment | None:
+        """The first segment of that name."""
+        if self._segments is None:
+            self._read()
         return self._first.get(name)
 
     def all(self, name: str) -> list[Segment]:
-        return [segment for segment in self._segments if segment.name == name]
+        """Every segment of that name, in order."""
+        return [segment for segment in self.segments if segment.name == name]
 
     def get(self, name: str, element: int, component: int = 0) -> str:
         """A value of the first segment of that name without blanks around it; `""` if there is none."""
-        segment = self._first.get(name)
+        segment = self.first(name)
         return segment.get(element, component).strip() if segment else ""
 
     def values(self, where: Where) -> list[str]:
@@ -123,16 +130,14 @@ class Message:
     @property
     def kind(self) -> str:
         """`837P`, `835`, `TA1`: ST01 and, where several guides share it, which."""
-        code = self.get("ST", 1) or ("TA1" if "TA1" in self._first else "")
+        code = self.get("ST", 1) or ("TA1" if self.first("TA1") else "")
         variant = next((v for mark, v in _VARIANTS.get(code, {}).items() if mark in self.guide), "")
         return code + variant
 
     @property
     def key(self) -> str:
-        """The sender's own name for it: who sent it and ISA13, GS06, ST02."""
-        sender = f"{self.get('ISA', 5)}:{self.get('ISA', 6)}"
-        numbers = (self.get("ISA", 13), self.get("GS", 6), self.get("ST", 2))
-        return "/".join(part for part in (sender, *numbers) if part)
+        """The sender's own name for the interchange: who sent it and ISA13."""
+        return f"{self.get('ISA', 5)}:{self.get('ISA', 6)}/{self.get('ISA', 13)}"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Message):
@@ -147,3 +152,15 @@ class Message:
 
     def __repr__(self) -> str:
         return f"<Message of {len(self.raw)} bytes>"
+
+
+def _envelope(names: list[str]) -> Reason | None:
+    """Is there one ISA to IEA, and in it one GS to GE with one ST to SE, or no group at all?"""
+    if names[-1:] != ["IEA"]:
+        return Reason("bad-envelope", "the interchange does not end with IEA", "IEA")
+    several = next((name for name in ("ISA", "GS", "ST", "SE", "GE", "IEA") if names.count(name) > 1), "")
+    if several:
+        return Reason("bad-envelope", "more than one transaction set; the channel needs split: x12", several)
+    pairs = (("GS", "GE"), ("ST", "SE"))
+    torn = next((end for begin, end in pairs if (begin in names) != (end in names)), "")
+    return Reason("bad-envelope", "a header or trailer of the envelope is missing", torn) if torn else None

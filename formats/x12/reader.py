@@ -18,18 +18,21 @@ _LAYOUT = re.compile(rb"[\r\n \t\x1a]*")
 _LINE_END = re.compile(rb"[\r\n]{0,2}")
 
 
-def segments(file: BinaryIO, *, longest: int = LONGEST) -> Iterator[Segment | Reason]:
+def segments(
+    file: BinaryIO, *, longest: int = LONGEST, charset: str = "latin-1"
+) -> Iterator[Segment | Reason]:
     """Every segment from where the file stands to its end; a Reason ends it.
 
-    Each ISA sets the delimiters anew, so that a file may hold several interchanges. Values are decoded as
-    Latin 1, which loses no byte. Codes: `unreadable-isa`, `segment-too-long`, `truncated` (bytes after the
-    last terminator).
+    Each ISA sets the delimiters anew, so that a file may hold several interchanges. A byte that the character
+    set does not have becomes a lone surrogate; Latin 1 has all. Codes: `unreadable-isa`, `segment-too-long`,
+    `truncated` (bytes after the last terminator).
     """
-    return iter(_Reader(file, longest).run())
+    return iter(_Reader(file, longest, charset).run())
 
 
 class _Reader:
-    def __init__(self, file: BinaryIO, longest: int) -> None:
+    def __init__(self, file: BinaryIO, longest: int, charset: str) -> None:
+        self._charset = charset
         self._file = file
         self._longest = longest
         self._buffer = b""
@@ -74,7 +77,7 @@ class _Reader:
             pass
         start, end = self._at, self._at + length
         self._at = after = _end(_LINE_END, self._buffer, end + 1)
-        text = self._buffer[start:end].decode("latin-1")
+        text = self._buffer[start:end].decode(self._charset, "surrogateescape")
         return Segment(self._buffer[start:after], text, self._offset + start, delimiters)
 
     def _find(self, terminator: bytes) -> int:

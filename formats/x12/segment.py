@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from formats.reason import Reason
 from formats.x12.delimiters import Delimiters
 
 
@@ -34,16 +33,6 @@ class Segment:
         if self._elements is None:
             self._elements = self._text.split(self.delimiters.element.decode("latin-1"))
         return self._elements
-
-    def decode(self, charset: str) -> Reason | None:
-        """Read the values, Latin 1 until now, in another character set; or why that cannot be done."""
-        try:
-            self._text = self._text.encode("latin-1").decode(charset)
-        except UnicodeDecodeError:
-            text = f"a byte that {charset} does not have; the channel's format may declare another charset"
-            return Reason("undecodable", text, self.place(1).rpartition("-")[0])
-        self._elements = None
-        return None
 
     def get(self, element: int, component: int = 0) -> str:
         """Element `element`, or a component of it from 1; `""` beyond the end."""
