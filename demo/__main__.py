@@ -1,6 +1,8 @@
 """`make demo`: the engine on this repository's own channels and routes, with partners that send and receive.
 
-`--exit` ends after delivery instead of waiting for Ctrl-C. The exit status is 0 only if everything adds up.
+First a busy day: twelve stays at once from a hospital and a laboratory. Then one patient, chapter by chapter, over
+every wire. `--exit` ends after that instead of waiting for Ctrl-C; `--behave pharmacy=late` tells a partner how to
+behave. The exit status is 0 only if everything adds up.
 """
 
 from __future__ import annotations
@@ -19,12 +21,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from demo import chart, summary
+from demo import addresses, chart, summary
 from demo.archive import arrivals
+from demo.cast import MARTA
+from demo.chapters import CHAPTERS, Chapter
 from demo.chart import Server
-from demo.children import PATIENCE, Child, Failed, Said, ask, chartwire, free_ports, python, ready
+from demo.children import PATIENCE, Child, Failed, Said, ask, chartwire, python, ready
 from demo.queues import waiting
 from demo.seen import Seen, complete, faults
+from demo.stage import BEHAVED, PARTNERS, Stage
 from demo.story import known, story
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,10 +42,10 @@ STOPPING = ("hospital", "laboratory", "engine", "receivers")  # so that nothing 
 class Demo:
     """One showing: its processes, where they keep their things, and what was seen."""
 
-    def __init__(self, place: Path) -> None:
+    def __init__(self, place: Path, behave: Mapping[str, str]) -> None:
         self.place = place
         self.data, self.archive = place / "data", place / "archive"
-        self.archive.mkdir()
+        self.stage = Stage(place, behave)
         self.story = story()
         self.seen = Seen()
         self.progress = summary.Progress(self.story)
@@ -52,14 +57,19 @@ class Demo:
     def start(self) -> None:
         """Receivers, the engine, and when it is ready the senders."""
         self._start("receivers", python("demo.receivers"))
+        names = self._addresses()
+        self.stage.open(names)
         engine = self._start(
-            "engine", chartwire("run", "--config", str(ROOT), "--data", str(self.data)), self._addresses()
+            "engine",
+            chartwire("run", "--config", str(ROOT), "--data", str(self.data)),
+            names | self.stage.names,
         )
         told = ready(engine, self.data)
         self.http: str = told["http"]
         self.token = ask("token", "create", "--name", "demo", "--data", str(self.data)).split()[-1]
-        addresses = [*sorted(told["sources"].values()), self.http]
-        print(f"  the engine listens on {', '.join(addresses)}", flush=True)
+        self.stage.enter(self.http, self.token, told["sources"])
+        listens = [a for a in sorted(set(told["sources"].values())) if "://" in a]
+        print(f"  the engine listens on {', '.join([*listens, self.http])}", flush=True)
         for name, feed in FEEDS.items():
             self._start(name, python(f"demo.{name}", told["sources"][feed]))
 
@@ -76,17 +86,15 @@ class Demo:
             raise Failed(f"the receivers do not listen; see {self.place}/receivers.log") from None
         ports: dict[str, int] = said["ready"]
         self.warehouse = Server(f"http://127.0.0.1:{ports['warehouse']}/fhir")
-        adt, lab = free_ports(2)
         return {
+            **addresses.ports(ROOT),
+            **addresses.folders(ROOT, self.place),
             "CHARTWIRE_HTTP": "127.0.0.1:0",
-            "ADT_PORT": str(adt),
-            "LAB_PORT": str(lab),
             "WARD_BOARD_HOST": "127.0.0.1",
             "WARD_BOARD_PORT": str(ports["ward_board"]),
             "PAGER_HOST": "127.0.0.1",
             "PAGER_PORT": str(ports["pager"]),
             "WAREHOUSE_URL": self.warehouse.base,
-            "ARCHIVE_DIR": str(self.archive),
         }
 
     def stop(self) -> int:
@@ -96,6 +104,7 @@ class Demo:
             if child := self._children.pop(name, None):
                 ended = child.stop()
                 status = ended if name == "engine" else status
+        self.stage.stop()
         return status
 
     # -- watching
@@ -142,6 +151,10 @@ class Demo:
             yield from chart.faults(engine, expected)
         yield from chart.copied(engine, self.warehouse)
 
+    def case(self) -> str:
+        """Her whole story as the engine has it."""
+        return ask("case", MARTA.mrn, "--data", str(self.data))
+
     def further(self) -> Iterator[str]:
         found = Server(f"{self.http}/fhir", self.token).search("Patient", identifier=WATCHED)
         patient = next((p["id"] for p in found), "ID")
@@ -149,12 +162,16 @@ class Demo:
 
 
 def show(demo: Demo, stay: bool) -> int:
-    """Play the story once; 0 if everything adds up."""
+    """Play it once; 0 if everything adds up."""
     print(f"Chartwire demo: {len(demo.story)} messages about 12 patients, from a hospital and a laboratory")
     demo.start()
     demo.watch()
     wrong = list(demo.faults())
     print("\n".join(summary.table(demo.story, demo.seen)))
+    print(f"\n{MARTA.given} {MARTA.family} ({MARTA.mrn}), one stay over every wire:", flush=True)
+    for number, chapter in enumerate(CHAPTERS, start=1):
+        wrong += play(number, chapter, demo.stage)
+    print(f"\nchartwire case {MARTA.mrn}\n{demo.case()}")
     (demo.place / "wrong.txt").write_text("".join(f"{w}\n" for w in wrong))
     print("\n".join(summary.verdict(wrong)), flush=True)
     if stay:
@@ -162,6 +179,24 @@ def show(demo: Demo, stay: bool) -> int:
         print("\nRunning; Ctrl-C stops.", flush=True)
         _wait(demo)
     return 1 if wrong else 0
+
+
+def play(number: int, chapter: Chapter, stage: Stage) -> list[str]:
+    """One chapter and the line that says how it went; what is wrong after it."""
+    print(f"  {number}  {chapter.title:<66}", end="", flush=True)
+    if why := chapter.missing(stage):
+        print(f"left out: {why}")
+        return []
+    start = time.monotonic()
+    wrong = [f"{chapter.title.partition(':')[0]}: {fault}" for fault in chapter.play(stage)]
+    told = sorted(name for name in chapter.partners if stage.behave.get(name, "accept") not in BEHAVED)
+    if told and wrong:
+        how = ", ".join(f"{name} was told to {stage.behave[name]}" for name in told)
+        print(f"{how}:")
+        print("\n".join(f"       {fault}" for fault in wrong), flush=True)
+        return []
+    print(f"{'WRONG' if wrong else 'ok':<6}{time.monotonic() - start:4.1f} s", flush=True)
+    return wrong
 
 
 def _on_signals(handler: Any) -> None:
@@ -179,12 +214,24 @@ def _wait(demo: Demo) -> None:
         print()
 
 
+def _behaviour(text: str) -> tuple[str, str]:
+    partner, equals, how = text.partition("=")
+    if partner not in PARTNERS or not equals:
+        raise argparse.ArgumentTypeError(f"write PARTNER=HOW; partners are {', '.join(PARTNERS)}")
+    return partner, how
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
-    parser.add_argument("--exit", action="store_true", help="end after delivery")
-    stay = not parser.parse_args().exit
+    parser.add_argument("--exit", action="store_true", help="end when everything is played")
+    parser.add_argument(
+        "--behave", action="append", default=[], type=_behaviour, metavar="PARTNER=HOW",
+        help=f"how a partner behaves; one of {', '.join(PARTNERS)}, whose --help says how it can",
+    )  # fmt: skip
+    asked = parser.parse_args()
+    stay = not asked.exit
     place = Path(tempfile.mkdtemp(prefix="chartwire-demo-"))
-    demo = Demo(place)
+    demo = Demo(place, dict(asked.behave))
     _on_signals(signal.default_int_handler)
     try:
         status = show(demo, stay)

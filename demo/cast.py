@@ -69,6 +69,10 @@ PATIENTS = tuple(
     )
 )
 
+MARTA = Patient(
+    21, "Ekström", "Marta", "19640411", "F", "14 Ferry St", "Millbrook", "CARD", "4101^Lindqvist^Sara"
+)  # the one who is followed over all wires
+
 
 class Analyte(NamedTuple):
     """One test. `local` is the laboratory's own code; channels/tables/lab_to_loinc.csv has its LOINC code."""

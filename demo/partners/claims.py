@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-SENDER, RECEIVER = "HARBORCLEAR", "CHARTWIRE"
-PAYER, PAYER_ID = "HARBOR HEALTH PLAN", "HHP01"
+RECEIVER = "RIVERSIDE"
+SENDERS = {"HC": "LAKESIDE", "HP": "NORTHERNMUTUAL"}  # who bills, who pays
+PAYER, PAYER_ID = "NORTHERN MUTUAL", "NMU01"
 
 
 class Insured(NamedTuple):
@@ -26,9 +27,10 @@ def interchange(group: str, guide: str, number: int, at: datetime, sets: Sequenc
     """ISA to IEA. ISA14 asks for a TA1; `sets` is one transaction set without ST and SE."""
     kind = {"HC": "837", "HP": "835"}[group]
     st = f"ST*{kind}*0001" + (f"*{guide}" if kind == "837" else "")
+    sender = SENDERS[group]
     lines = [
-        f"ISA*00*{'':10}*00*{'':10}*ZZ*{SENDER:<15}*ZZ*{RECEIVER:<15}*{at:%y%m%d}*{at:%H%M}*^*00501*{number:09}*1*P*:",
-        f"GS*{group}*{SENDER}*{RECEIVER}*{at:%Y%m%d}*{at:%H%M}*{number}*X*{guide}",
+        f"ISA*00*{'':10}*00*{'':10}*ZZ*{sender:<15}*ZZ*{RECEIVER:<15}*{at:%y%m%d}*{at:%H%M}*^*00501*{number:09}*1*P*:",
+        f"GS*{group}*{sender}*{RECEIVER}*{at:%Y%m%d}*{at:%H%M}*{number}*X*{guide}",
         st,
         *sets,
         f"SE*{len(sets) + 2}*0001",
@@ -46,12 +48,12 @@ def claim(who: Insured, number: int, at: datetime, charges: Sequence[tuple[str, 
         lines += [f"LX*{n}", f"SV1*HC:{procedure}*{dollars}*UN*1***1", f"DTP*472*D8*{at:%Y%m%d}"]
     sets = [
         f"BHT*0019*00*{number:09}*{at:%Y%m%d}*{at:%H%M}*CH",
-        f"NM1*41*2*RIVERSIDE BILLING*****46*{SENDER}",
+        f"NM1*41*2*LAKESIDE CARDIOLOGY*****46*{SENDERS['HC']}",
         "PER*IC*BILLING OFFICE*TE*5555550150",
         f"NM1*40*2*{RECEIVER}*****46*{RECEIVER}",
         "HL*1**20*1",
-        "NM1*85*2*RIVERSIDE HOSPITAL*****XX*1497758544",
-        "N3*1 RIVERSIDE DR",
+        "NM1*85*2*LAKESIDE CARDIOLOGY*****XX*1497758544",
+        "N3*3 LAKESIDE AVE",
         "N4*MILLBROOK*NY*125450001",
         "REF*EI*141234567",
         "HL*2*1*22*0",
@@ -92,7 +94,7 @@ def payment(
         "N3*PO BOX 1",
         "N4*MILLBROOK*NY*12545",
         "PER*BL*PROVIDER LINE*TE*5555550170",
-        "N1*PE*RIVERSIDE HOSPITAL*XX*1497758544",
+        "N1*PE*LAKESIDE CARDIOLOGY*XX*1497758544",
         "LX*1",
         f"CLP*{who.claim}*1*{billed}*{paid}**12*{PAYER_ID}{number:07}*22*1",
         f"NM1*QC*1*{who.family}*{who.given}****MI*{who.member}",
