@@ -42,9 +42,10 @@ class Fault(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """The map of one implementation guide, and the ST01 that it is for."""
+    """The map of one implementation guide, what it is called (GS08), and the ST01 that it is for."""
 
     map: Any
+    version: str
     code: str
     checked: dict[Any, tuple[Bad, ...] | None] = field(default_factory=dict, repr=False)
 
@@ -58,7 +59,7 @@ def guide(functional: str, version: str) -> Guide | None:
     if name is None or not version:
         return None
     map = load_map_file(name, _parameters())
-    return Guide(map, map.getnodebypath(_ST).children[0].valid_codes[0])
+    return Guide(map, version, map.getnodebypath(_ST).children[0].valid_codes[0])
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +10,7 @@ from adapters.x12.acknowledgement import functional_acknowledgement, interchange
 from adapters.x12.cut import parts
 from adapters.x12.envelope import NOTES, Partner
 from adapters.x12.survey import Interchange, survey
-from engine.message import Part, Reply, State, Stop
+from engine.message import NOTHING, Part, Reply, State, Stop
 from engine.plugin import Feed, splitter
 from engine.settings import Size
 from formats.reason import Reason
@@ -24,6 +24,9 @@ def x12(
     *,
     senders: Annotated[Sequence[str], "ISA06, or ISA05:ISA06, of those who may send; empty: all"] = (),
     receivers: Annotated[Sequence[str], "ISA08, or ISA07:ISA08, for whom it may be; empty: all"] = (),
+    read_as: Annotated[
+        Mapping[str, str], "guides that are checked as others: {005010X222A2: 005010X222A1}"
+    ] = NOTHING,
     max_part: Annotated[Size, "longer claims and transaction sets are refused"] = 16 << 20,
 ) -> Iterator[Part | Reply | Stop]:
     """One part for each claim of an 837 and each other transaction set; TA1 and 999 as replies.
@@ -35,7 +38,7 @@ def x12(
     refused: list[Part] = []
     taken = False
     with path.open("rb") as reading, path.open("rb") as cutting:
-        for found in survey(reading, Partner(senders, receivers), seen=seen):
+        for found in survey(reading, Partner(senders, receivers), seen=seen, read_as=read_as):
             if isinstance(found, Reason):
                 if not taken and not refused:
                     yield Stop(State.QUARANTINED, found)

@@ -5,13 +5,14 @@ Nothing may be taken before the whole interchange has been read: its trailer may
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
 from adapters.x12.acknowledgement import set_report
 from adapters.x12.envelope import Partner, Unique, header_note
 from adapters.x12.guide import Check, Fault, Guide, guide, knows
+from engine.message import NOTHING
 from formats import x12
 from formats.reason import Reason
 
@@ -59,8 +60,13 @@ class Interchange:
         return self.note != "000"
 
 
-def survey(file: BinaryIO, partner: Partner, *, seen: bool) -> Iterator[Interchange | Reason]:
-    """Every interchange of the file from where it stands, each when its end was read; a Reason ends it."""
+def survey(
+    file: BinaryIO, partner: Partner, *, seen: bool, read_as: Mapping[str, str] = NOTHING
+) -> Iterator[Interchange | Reason]:
+    """Every interchange of the file from where it stands, each when its end was read; a Reason ends it.
+
+    `read_as`: guides (GS08) that are checked as if they were others.
+    """
     reading: _Reading | None = None
     numbers: set[tuple[str, str]] = set()
     for segment in x12.segments(file):
@@ -76,7 +82,7 @@ def survey(file: BinaryIO, partner: Partner, *, seen: bool) -> Iterator[Intercha
             name = segment.get(5) + segment.get(6), segment.get(13)
             again = name in numbers or (seen and not numbers)
             numbers.add(name)
-            reading = _Reading(segment, "025" if again else header_note(segment, partner))
+            reading = _Reading(segment, "025" if again else header_note(segment, partner), read_as)
         elif reading is None:
             yield Reason("after-iea", "segments stand after the end of the interchange", segment.name[:3])
             return
@@ -90,8 +96,9 @@ def survey(file: BinaryIO, partner: Partner, *, seen: bool) -> Iterator[Intercha
 class _Reading:
     """An interchange while it is being read."""
 
-    def __init__(self, isa: x12.Segment, note: str) -> None:
+    def __init__(self, isa: x12.Segment, note: str, read_as: Mapping[str, str]) -> None:
         self.found = Interchange(isa, note)
+        self._read_as = read_as
         self._numbers = Unique()
         self._group: Group | None = None
         self._set: _Set | None = None
@@ -138,7 +145,7 @@ class _Reading:
             self._note("021")
 
     def _begin_group(self, gs: x12.Segment) -> None:
-        found = guide(gs.get(1), gs.get(8))
+        found = guide(gs.get(1), self._read_as.get(gs.get(8), gs.get(8)))
         group = Group(gs, found)
         if found is None and not group.acknowledges:
             group.codes.append("2" if knows(gs.get(1)) else "1")
@@ -179,7 +186,16 @@ class _Set:
         self._position = 0
         self._faults: list[Fault] = []
         self._faulty = False
-        self.read(st)
+        self.read(self._as_checked())
+
+    def _as_checked(self) -> x12.Segment:
+        """ST as its guide has it: ST03 of a guide that is read as another is not the other's."""
+        st, guide = self._st, self._group.guide
+        if guide is None or st.get(3) in ("", guide.version) or st.get(3) != self._group.gs.get(8):
+            return st
+        elements = [*st.elements[:3], guide.version, *st.elements[4:]]
+        text = st.delimiters.element.decode("latin-1").join(elements)
+        return x12.Segment(st.raw, text, st.start, st.delimiters)
 
     def read(self, segment: x12.Segment) -> None:
         self._position += 1

@@ -16,7 +16,7 @@ _PLACE = "ISA"
 
 @dataclass(frozen=True, slots=True)
 class Delimiters:
-    """One byte each; `repetition` is empty before version 00402, where ISA11 is something else."""
+    """One byte each; `repetition` is empty where ISA11 is none, as before version 00402."""
 
     element: bytes
     component: bytes
@@ -36,11 +36,16 @@ def read_isa(head: bytes) -> Delimiters | Reason:
     element, component, terminator = head[3:4], head[104:105], head[105:106]
     if any(head[place : place + 1] != element for place in _ELEMENTS):
         return _unreadable("the elements of ISA are not where its fixed length puts them")
-    repetition = head[82:83] if head[_VERSION] >= b"00402" else b""
-    found = [d for d in (element, component, repetition, terminator) if d]
-    if len(set(found)) < len(found) or any(d.isalnum() or d == b" " for d in found):
+    if len({element, component, terminator}) < 3 or any(map(_is_text, (element, component, terminator))):
         return _unreadable("two of its delimiters are the same, or one is a letter, a digit or a blank")
+    repetition = head[82:83] if head[_VERSION] >= b"00402" else b""
+    if repetition in (element, component, terminator) or _is_text(repetition):
+        repetition = b""  # many senders leave the U of older versions there: nothing of theirs repeats
     return Delimiters(element, component, repetition, terminator)
+
+
+def _is_text(delimiter: bytes) -> bool:
+    return delimiter.isalnum() or delimiter == b" "
 
 
 def _unreadable(text: str) -> Reason:

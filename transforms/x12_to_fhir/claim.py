@@ -17,7 +17,6 @@ from transforms.x12_to_fhir.values import (
     Json,
     Wrong,
     coded,
-    date,
     diagnosis_code,
     filled,
     identifier,

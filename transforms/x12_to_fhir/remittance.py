@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import pairwise
 
 from engine.plugin import Feed
 from formats import x12
@@ -117,8 +118,7 @@ def _off(difference: Decimal, what: str, place: str) -> Reason | None:
 
 def _services(below: Loop) -> list[tuple[x12.Segment, Loop]]:
     starts = [n for n, segment in enumerate(below) if segment.name == "SVC"]
-    ends = [*starts[1:], len(below)]
-    return [(below[start], below[start + 1 : end]) for start, end in zip(starts, ends, strict=True)]
+    return [(below[start], below[start + 1 : end]) for start, end in pairwise([*starts, len(below)])]
 
 
 def _adjusted(below: Loop) -> Decimal:
