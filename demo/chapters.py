@@ -187,11 +187,21 @@ def billed(stage: Stage) -> Iterator[str]:
     answered = [s["answered"] for s in said if "answered" in s]
     if answered != [["TA1 A", "999 A"]]:
         yield f"the claim was answered {answered}, not with TA1 and 999"
-    if not stage.until(lambda: stage.found("Claim", patient=her(stage))):
-        yield "the chart does not have her claim"
+    yield from ended(stage, "claims")
     stage.act("clearinghouse", "payment", str(stage.place / "remittances"), *numbered)
-    if not stage.until(lambda: stage.found("PaymentReconciliation")):
-        yield "the chart does not have the payment"
+    yield from ended(stage, "remittances")
+
+
+def ended(stage: Stage, channel: str) -> Iterator[str]:
+    """The file of a channel was taken apart, and its one part is in the chart."""
+    stage.until(lambda: len(_done(stage, channel)) == 2)
+    if (states := sorted(_done(stage, channel))) != ["SPLIT", "STORED"]:
+        yield f"{channel}: the engine shows {', '.join(states) or 'nothing'}, not a file and its one part"
+
+
+def _done(stage: Stage, channel: str) -> list[str]:
+    going = ("RECEIVED", "SPLITTING")
+    return [m["state"] for m in stage.messages(channel) if m["state"] not in going]
 
 
 def _dcmtk() -> str | None:

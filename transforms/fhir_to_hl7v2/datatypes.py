@@ -65,7 +65,7 @@ def kind_of(identifier: Given) -> str:
 
 def of_patient(value: Given, names: Names) -> Repetition | None:
     """CX of a number that identifies the patient; any other (a social security number) is nobody's business."""
-    authority = names.authority(value)
+    authority = names.of_patient(value)
     identifies = authority is not None and authority.numbers_patients(kind_of(value))
     return identifier(value, names) if identifies else None
 

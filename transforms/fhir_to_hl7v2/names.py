@@ -33,6 +33,10 @@ class Names:
     def authority(self, identifier: Mapping[str, Any]) -> Authority | None:
         return self._feed.identity.authority([identifier.get("system", "")])
 
+    def of_patient(self, identifier: Mapping[str, Any]) -> Authority | None:
+        """Who gave the patient's number: the feed's own authority where the number does not say."""
+        return self.authority(identifier) if identifier.get("system") else self._feed.authority
+
     def assigner(self, identifier: Mapping[str, Any]) -> tuple[str, ...]:
         """HD (2.A.33): the receiver's name of the authority, else the one by which it came, else our own."""
         system = identifier.get("system", "")
