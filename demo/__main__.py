@@ -184,11 +184,11 @@ def show(demo: Demo, stay: bool) -> int:
 def play(number: int, chapter: Chapter, stage: Stage) -> list[str]:
     """One chapter and the line that says how it went; what is wrong after it."""
     print(f"  {number}  {chapter.title:<66}", end="", flush=True)
-    if why := chapter.missing(stage):
-        print(f"left out: {why}")
+    if gone := chapter.uninstalled():
+        print(f"left out: needs {', '.join(gone)}: apt-get install {' '.join(gone)}")
         return []
     start = time.monotonic()
-    wrong = [f"{chapter.title.partition(':')[0]}: {fault}" for fault in chapter.play(stage)]
+    wrong = [f"{chapter.wire}: {fault}" for fault in chapter.faults(stage)]
     told = sorted(name for name in chapter.partners if stage.behave.get(name, "accept") not in BEHAVED)
     if told and wrong:
         how = ", ".join(f"{name} was told to {stage.behave[name]}" for name in told)

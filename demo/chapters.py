@@ -25,8 +25,8 @@ Play = Callable[[Stage], Iterator[str]]
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """`play` says what is wrong, each in a sentence. `channels` must be there, and the `programs` (by the name
-    of their Debian package): without them the chapter is left out."""
+    """`play` says what is wrong, each in a sentence. `programs` are what it needs of the machine, by the names of
+    their Debian packages; without them it is left out."""
 
     title: str
     play: Play
@@ -34,13 +34,20 @@ class Chapter:
     partners: tuple[str, ...] = ()
     programs: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
 
-    def missing(self, stage: Stage) -> str:
-        """Why it is left out; empty if it is not."""
-        for package, find in self.programs.items():
-            if not find():
-                return f"needs {package}: apt-get install {package}"
-        gone = [name for name in self.channels if name not in stage.sources]
-        return f"there is no channel {', '.join(gone)}" if gone else ""
+    @property
+    def wire(self) -> str:
+        return self.title.partition(":")[0]
+
+    def uninstalled(self) -> list[str]:
+        """The packages that are not there."""
+        return [package for package, find in self.programs.items() if not find()]
+
+    def faults(self, stage: Stage) -> Iterator[str]:
+        """What is wrong after it was played."""
+        if gone := [name for name in self.channels if name not in stage.sources]:
+            yield f"there is no channel {', '.join(gone)}"
+        else:
+            yield from self.play(stage)
 
 
 def one(stage: Stage, type: str, **parameters: str) -> Json:

@@ -1,0 +1,64 @@
+"""The chapters of one patient's story: what is left out and why, and where the configuration's names lead."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from demo import addresses
+from demo.__main__ import play
+from demo.chapters import CHAPTERS, Chapter
+from demo.stage import PARTNERS, Stage
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def stage(tmp_path) -> Stage:
+    made = Stage(tmp_path, {"pharmacy": "error"})
+    made.sources = {"adt": "mllp://127.0.0.1:1"}
+    return made
+
+
+def wrong(stage):
+    yield "something is missing"
+
+
+def test_a_chapter_without_its_program_is_left_out_and_says_what_to_install(stage, capsys) -> None:
+    chapter = Chapter("DICOM: a picture", wrong, ("adt",), programs={"dcmtk": lambda: None})
+    assert play(4, chapter, stage) == []
+    assert "left out: needs dcmtk: apt-get install dcmtk" in capsys.readouterr().out
+
+
+def test_a_chapter_without_its_channel_does_not_add_up(stage) -> None:
+    (fault,) = play(4, Chapter("DICOM: a picture", wrong, ("imaging",)), stage)
+    assert fault == "DICOM: there is no channel imaging"
+
+
+def test_what_is_wrong_is_said_with_its_wire(stage) -> None:
+    assert play(1, Chapter("FHIR: an order", wrong, ("adt",)), stage) == ["FHIR: something is missing"]
+
+
+def test_what_a_partner_was_told_to_do_wrong_is_shown_and_is_no_fault_of_ours(stage, capsys) -> None:
+    assert play(6, Chapter("NCPDP: a prescription", wrong, ("adt",), ("pharmacy",)), stage) == []
+    out = capsys.readouterr().out
+    assert "pharmacy was told to error" in out
+    assert "something is missing" in out
+
+
+def test_every_partner_has_a_part_and_every_part_a_partner() -> None:
+    assert {p for chapter in CHAPTERS for p in chapter.partners} == set(PARTNERS)
+
+
+def test_every_port_that_the_channels_listen_on_is_free_and_of_its_own() -> None:
+    found = addresses.ports(ROOT)
+    assert {"ADT_PORT", "LAB_PORT"} <= found.keys()
+    assert len(set(found.values())) == len(found)
+    assert "LIS_PORT" not in found  # where a partner listens is for the partner to say
+
+
+def test_every_folder_is_a_new_one(tmp_path) -> None:
+    found = addresses.folders(ROOT, tmp_path)
+    assert found["ARCHIVE_DIR"] == str(tmp_path / "archive")
+    assert all(Path(folder).is_dir() for folder in found.values())
