@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from adapters.x12.envelope import is_date, is_time
+from adapters.x12.envelope import QUALIFIERS, is_date, is_time
 from adapters.x12.guide import Bad, Fault
 from formats import x12
 
@@ -69,7 +69,12 @@ def set_report(st: x12.Segment, faults: Iterable[Fault], codes: Sequence[str]) -
 
 
 def _ak1(gs: x12.Segment) -> bytes:
-    return x12.segment("AK1", _id(gs.get(1))[:2], _id(gs.get(6)), x12.clean(gs.get(8), longest=12))
+    return x12.segment(
+        "AK1",
+        _id(gs.get(1))[:2],
+        _id(gs.get(6)) if gs.get(6).isdigit() else "0",
+        x12.clean(gs.get(8), longest=12),
+    )
 
 
 def _ak9(group: Group) -> bytes:
@@ -125,7 +130,7 @@ def _isa(isa: x12.Segment, number: str) -> bytes:
 
 def _party(isa: x12.Segment, qualifier: int) -> tuple[str, str]:
     code = x12.clean(isa.get(qualifier), longest=2)
-    return (code if len(code) == 2 else "ZZ", x12.clean(isa.get(qualifier + 1), longest=15).ljust(15))
+    return (code if code in QUALIFIERS else "ZZ", x12.clean(isa.get(qualifier + 1), longest=15).ljust(15))
 
 
 def _when(isa: x12.Segment) -> tuple[str, str]:

@@ -115,7 +115,10 @@ class Check:
         """Where the segment belongs, None if nowhere, and what is missing before it or too often there."""
         node, _, _, errors = self._walker.walk_errors(self._node, data, position, position, None)
         self._node = node or self._node
-        return node, [Fault((e.seg_data or data).get_seg_id(), position, e.err_cde) for e in errors]
+        about = (
+            (data if e.seg_data is None else e.seg_data, e.err_cde) for e in errors
+        )  # empty ones are false
+        return node, [Fault(segment.get_seg_id(), position, code) for segment, code in about]
 
     def _bad(self, node: Any, data: Any, text: str) -> tuple[Bad, ...] | None:
         """What is wrong with its elements; None if with the segment as a whole (relations, too many of them)."""

@@ -16,6 +16,9 @@ from engine.settings import Size
 from formats.reason import Reason
 
 
+_EMPTY = Reason("unreadable-isa", "there is no interchange in it", "ISA")
+
+
 @splitter("x12")
 def x12(
     path: Path,
@@ -54,7 +57,9 @@ def x12(
     if taken:
         yield from refused
     elif refused:
-        yield Stop(State.REFUSED, refused[0].reason or Reason("refused", "nothing of it was taken"))
+        yield Stop(State.REFUSED, refused[0].reason or _EMPTY)
+    else:
+        yield Stop(State.QUARANTINED, _EMPTY)
 
 
 def _refused(found: Interchange) -> Part:
