@@ -88,9 +88,8 @@ def _ak9(group: Group) -> bytes:
 
 def _ik3(fault: Fault) -> list[bytes]:
     code = fault.code if fault.code in _SEGMENT_CODES else "8"
-    name = fault.segment if 2 <= len(fault.segment) <= 3 and fault.segment.isalnum() else "ZZZ"
     elements = [bad for bad in fault.elements if bad.code in _ELEMENT_CODES]
-    return [x12.segment("IK3", x12.clean(name), str(fault.position), "", code), *map(_ik4, elements)]
+    return [x12.segment("IK3", fault.segment or "ZZZ", str(fault.position), "", code), *map(_ik4, elements)]
 
 
 def _ik4(bad: Bad) -> bytes:

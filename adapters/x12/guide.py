@@ -118,7 +118,7 @@ class Check:
         about = (
             (data if e.seg_data is None else e.seg_data, e.err_cde) for e in errors
         )  # empty ones are false
-        return node, [Fault(segment.get_seg_id(), position, code) for segment, code in about]
+        return node, [Fault(x12.segment_id(s.get_seg_id() or ""), position, code) for s, code in about]
 
     def _bad(self, node: Any, data: Any, text: str) -> tuple[Bad, ...] | None:
         """What is wrong with its elements; None if with the segment as a whole (relations, too many of them)."""

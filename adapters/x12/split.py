@@ -15,7 +15,6 @@ from engine.plugin import Feed, splitter
 from engine.settings import Size
 from formats.reason import Reason
 
-
 _EMPTY = Reason("unreadable-isa", "there is no interchange in it", "ISA")
 
 

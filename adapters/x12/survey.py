@@ -84,7 +84,7 @@ def survey(
             numbers.add(name)
             reading = _Reading(segment, "025" if again else header_note(segment, partner), read_as)
         elif reading is None:
-            yield Reason("after-iea", "segments stand after the end of the interchange", segment.name[:3])
+            yield Reason("after-iea", "segments stand after the end of the interchange", segment.name)
             return
         elif reading.took(segment):
             yield reading.found
@@ -239,7 +239,9 @@ class _Set:
     def _reason(self, codes: list[str]) -> Reason:
         first = next(iter(self._faults), None)
         text = f"the transaction set was refused in the 999 (IK5 {' '.join(codes)})"
-        return Reason("refused-set", text, f"{first.segment} at segment {first.position}" if first else "ST")
+        return Reason(
+            "refused-set", text, f"{first.segment} at segment {first.position}".strip() if first else "ST"
+        )
 
 
 def _number(text: str) -> int | None:

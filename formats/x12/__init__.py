@@ -8,7 +8,7 @@ write       segments of our own
 from formats.x12.delimiters import STANDARD, Delimiters, read_isa
 from formats.x12.message import Message, parse
 from formats.x12.reader import LONGEST, segments
-from formats.x12.segment import Segment
+from formats.x12.segment import Segment, segment_id
 from formats.x12.write import clean, segment
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "parse",
     "read_isa",
     "segment",
+    "segment_id",
     "segments",
 ]

@@ -8,6 +8,8 @@ from formats.x12.delimiters import Delimiters
 class Segment:
     """One segment. `raw` are its bytes with the terminator and the line end after it, `start` its offset.
 
+    The `name` of what begins with no segment id is `""`: it may be anything, a patient's name too.
+
     `number` counts the segments of its name from 1 in a `Message`; while streaming it is 0.
     """
 
@@ -20,7 +22,7 @@ class Segment:
         self._text = text
         self.delimiters = delimiters
         self._elements: list[str] | None = None
-        self.name = text.partition(delimiters.element.decode("latin-1"))[0]
+        self.name = segment_id(text.partition(delimiters.element.decode("latin-1"))[0])
 
     @property
     def text(self) -> str:
@@ -50,8 +52,14 @@ class Segment:
 
     def place(self, element: int, component: int = 0) -> str:
         """Where a value is, for a Reason: `SV1[2]-2`, `CLM-5.3`."""
-        name = f"{self.name}[{self.number}]" if self.number > 1 else self.name
+        known = self.name or "segment"
+        name = f"{known}[{self.number}]" if self.number > 1 else known
         return f"{name}-{element}.{component}" if component else f"{name}-{element}"
 
     def __repr__(self) -> str:
         return f"<Segment {self.name} at {self.start}>"
+
+
+def segment_id(text: str) -> str:
+    """The text if it can be a segment id (X12.6: a letter, then one or two letters or digits), else `""`."""
+    return text if 2 <= len(text) <= 3 and text.isascii() and text.isalnum() and text[0].isalpha() else ""

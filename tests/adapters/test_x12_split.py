@@ -323,6 +323,12 @@ def test_nothing_of_a_message_is_logged(file: Path, caplog: pytest.LogCaptureFix
     assert not re.search("PARKER|MBR0|ACC0", caplog.text)
 
 
+def test_no_reason_repeats_what_stands_where_a_segment_id_should(file: Path) -> None:
+    found = pieces(file, professional(1).replace("HI*ABK", "ELENA PARKER~ELP*X~HI*ABK"))
+    assert "ELENA" not in str([part.reason for part in parts(found)])
+    assert "ELENA PARKER" not in replies(found)[0]
+
+
 def test_no_reason_repeats_a_value(file: Path) -> None:
     found = pieces(file, professional().replace("*150***", "*PARKER***"))
     assert [str(part.reason) for part in parts(found)] == [

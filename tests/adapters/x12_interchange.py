@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 GUIDE = "005010X222A1"
@@ -71,11 +72,22 @@ def _big(per_set: int, sets: int) -> Iterator[str]:
 
 
 def x12valid(folder: Path, *bodies: bytes) -> list[bool]:
-    """What pyx12 says of each interchange, in one run. It writes its own 999 as N.x12.997 beside each N.x12."""
+    """What pyx12 says of each interchange. It writes its own 999 as N.x12.997 beside each N.x12.
+
+    It ends at an interchange over which it stumbles, which is then called invalid.
+    """
     paths = [folder / f"{n}.x12" for n in range(len(bodies))]
     for path, body in zip(paths, bodies, strict=True):
         path.write_bytes(body)
+    said: list[bool] = []
+    while len(said) < len(paths):
+        found = _x12valid(paths[len(said) :])
+        said += found if len(said) + len(found) == len(paths) else [*found, False]
+    return said
+
+
+def _x12valid(paths: Sequence[Path]) -> list[bool]:
     program = Path(sys.executable).with_name("x12valid")
-    ran = subprocess.run([program, *paths], capture_output=True, text=True, timeout=120, cwd=folder)
-    said = {line.rpartition(": ")[0]: line.endswith(": OK") for line in ran.stderr.splitlines()}
-    return [said.get(str(path), False) for path in paths]
+    ran = subprocess.run([program, *paths], capture_output=True, text=True, timeout=120, cwd=paths[0].parent)
+    told = dict(re.findall(r"^(.+): (OK|Failure)$", ran.stderr, re.MULTILINE))
+    return [told[str(path)] == "OK" for path in paths if str(path) in told]
