@@ -15,7 +15,9 @@ Body = dict[str, Any]
 # A result's value, status, range and interpretation move together: the newest fact replaces all of the older.
 WHOLE = frozenset({"Observation", "DiagnosticReport"})
 # ... but a corrected report that repeats only the corrected results does not lose the others.
-UNION = frozenset({("DiagnosticReport", "result")})
+UNION = frozenset({("DiagnosticReport", "result"), ("ImagingStudy", "modality")})
+# Lists whose items each fact knows a part of, by the element that tells items apart: a study comes image by image.
+KEYED = {"ImagingStudy.series": "uid", "ImagingStudy.series.instance": "uid"}
 # Elements whose parts come from different events (admission, discharge) and are asserted one by one.
 PARTS = frozenset({("Encounter", "period"), ("Encounter", "hospitalization")})
 # What the chart itself says, from who survives whom (`store.chart`); no fact has a say in it.
@@ -52,6 +54,8 @@ def overlay(type: str, body: Body, elements: Mapping[str, Any]) -> Body:
                 del result[other]
     for name, value in elements.items():
         _put(type, result, name, value)
+    if type == "ImagingStudy" and "series" in result:
+        _counted(result)
     return result
 
 
@@ -82,7 +86,39 @@ def _put(type: str, body: Body, name: str, value: Any) -> None:
     elif (type, name) in UNION and value:
         old = body.get(name, [])
         value = [*old, *(item for item in value if item not in old)]
+    elif (path := f"{type}.{name}") in KEYED and value:
+        value = _united(path, body.get(name, ()), value)
     if value is None or value in ({}, []):
         body.pop(name, None)
     else:
         body[name] = value
+
+
+def _united(path: str, old: Iterable[Body], new: Iterable[Body]) -> list[Body]:
+    """Items with the same key are one, the newer laid over the older; in the order of their numbers and keys."""
+    key = KEYED[path]
+    items = {item[key]: item for item in old}
+    for item in new:
+        items[item[key]] = _laid(path, items.get(item[key], {}), item)
+    return sorted(items.values(), key=lambda item: (item.get("number", _LAST), item[key]))
+
+
+def _laid(path: str, old: Body, new: Body) -> Body:
+    body = {**old, **new}
+    for name in (n for n in new if f"{path}.{n}" in KEYED):
+        body[name] = _united(f"{path}.{name}", old.get(name, ()), new[name])
+    return body
+
+
+_LAST = 1 << 32  # what has no number stands behind what has one
+
+
+def _counted(body: Body) -> None:
+    """How many series and instances a study has, where they are listed (R4 ImagingStudy)."""
+    listed = [
+        {**s, "numberOfInstances": len(s["instance"])} if "instance" in s else s for s in body["series"]
+    ]
+    body["series"] = listed
+    body["numberOfSeries"] = len(listed)
+    if all("numberOfInstances" in s for s in listed):
+        body["numberOfInstances"] = sum(s["numberOfInstances"] for s in listed)
