@@ -11,9 +11,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from store.facts import Belongs, Link, Write
+from store.facts import Belongs, Link
 from store.prepared import Prepared
 from store.reason import Reason
+from store.write import Write
 
 Said = Prepared | Link | Belongs | Write
 

@@ -11,9 +11,10 @@ from dataclasses import replace
 
 from engine.channel import Body, Channel, Route, Step
 from engine.message import Chart, Message, Outgoing, Processed, Said, State, Stop
-from store.facts import Belongs, Fact, Link, Write
+from store.facts import Belongs, Fact, Link
 from store.prepared import Prepared, prepare
 from store.reason import Reason
+from store.write import Write
 
 
 def process(channel: Channel, message: Message) -> Processed:

@@ -11,13 +11,20 @@ from formats import fhir
 from store import search
 from store.database import Connection, one
 from store.database.statements import load
-from store.facts import Link
+from store.facts import Belongs, Link
 from store.fold import Body, Said, fold, overlay
 from store.identity import reference
 from store.prepared import Prepared
+from store.reason import Reason
 from store.survivor import Survivors, survivors
+from store.write import Answer, Write, resolve
 
 SQL = load("store", "chart.sql")
+SHARED = frozenset({"active", "meta"})
+"""What a fact may say of a Patient, and who survives whom has a say in too."""
+UNOWNED = frozenset({"ImagingStudy"})
+"""Types whose keys are of their own identifier alone, so that two patients can be said to have the same one."""
+OTHERS = "the chart knows it as another patient's; correct it at the source, or merge the two"
 CONTESTED = {"system": "urn:chartwire:flag", "code": "contested-identifier"}
 
 
@@ -35,32 +42,48 @@ class Change:
 class Applied:
     """What one message did to the chart. `withheld`: where the message claims an identifier that another
     patient holds, so that nothing of it was filed. `withhold` and `release` are other messages to which
-    the same now happened, or for which it is over."""
+    the same now happened, or for which it is over. `refused`: why nothing of it was filed; `answers`: what became
+    of each write, in their order."""
 
     changed: tuple[Change, ...] = ()
     withheld: str | None = None
     withhold: tuple[tuple[int, str], ...] = ()
     release: tuple[int, ...] = ()
+    refused: Reason | None = None
+    answers: tuple[Answer, ...] = ()
 
 
-def apply(connection: Connection, message: int, now: int, said: Sequence[Prepared | Link]) -> Applied:
+def apply(
+    connection: Connection, message: int, now: int, said: Sequence[Prepared | Link | Belongs | Write]
+) -> Applied:
     """Add what `message` says, replacing what it said before, and bring the resources up to date.
 
-    `now` is in microseconds since the epoch; it becomes lastUpdated and has no other effect.
+    `now` is in microseconds since the epoch; it becomes lastUpdated, and the clock of what clients write.
     """
+    resolved = resolve(connection, now, [s for s in said if isinstance(s, Write)])
+    if isinstance(resolved, Reason):
+        said, refused = (), resolved
+    else:
+        said, refused = [*said, *resolved.facts, *resolved.links], None
     filing = _Filing(connection, message, now)
     for row in connection.all(SQL.withdraw, (message,)):
         filing.stale.add(row[0])
-    filing.link([s for s in said if isinstance(s, Link)])
+    facts = [s for s in said if isinstance(s, Prepared)]
+    refused = refused or filing.foreign(facts, [s for s in said if isinstance(s, Belongs)])
+    filing.link([s for s in said if isinstance(s, Link)] if refused is None else [])
     filing.resolve()
     if filing.withheld is None:
         connection.run(SQL.release, (message,))
-        for fact in (s for s in said if isinstance(s, Prepared)):
+        for fact in facts if refused is None else ():
             filing.fact(fact)
     filing.flush()
     filing.refold()
     filing.flush()
-    return Applied(tuple(filing.changed), filing.withheld, tuple(filing.withhold), tuple(filing.release))
+    answers: tuple[Answer, ...] = ()
+    if not isinstance(resolved, Reason) and filing.withheld is None and refused is None:
+        answers = tuple(filing.stamped(answer) for answer in resolved.answers)
+    done = (tuple(filing.changed), filing.withheld, tuple(filing.withhold), tuple(filing.release))
+    return Applied(*done, refused, answers)
 
 
 def digest(connection: Connection) -> str:
@@ -89,12 +112,39 @@ class _Filing:
     nodes: dict[bytes, int] = field(default_factory=dict)
     unresolved: set[int] = field(default_factory=set)
 
+    # -- whose it is
+
+    def foreign(self, facts: Sequence[Prepared], belonging: Sequence[Belongs]) -> Reason | None:
+        """What the message takes for its patient's, and the chart knows as somebody else's."""
+        for each in belonging:
+            holders = self._all(SQL.holders, (*_texts(each), each.type))
+            if holders and not any(self._same(holder, each.patient) for (holder,) in holders):
+                return Reason("other-patient", OTHERS, each.place)
+        for fact in facts:
+            if fact.patient is not None and fact.type in UNOWNED:
+                found = one(self.connection, SQL.find, (fact.key,))
+                if found and found[4] is not None and not self._same(found[4], fact.patient):
+                    return Reason("other-patient", OTHERS, fact.type)
+        return None
+
+    def _same(self, holder: int, patient: bytes) -> bool:
+        """Are the two one person, as far as is known?"""
+        found = one(self.connection, SQL.find, (patient,))
+        return found is not None and self._survivor(holder) == self._survivor(found[0])
+
+    def stamped(self, answer: Answer) -> Answer:
+        """With the version that is there now."""
+        found = one(self.connection, SQL.stamp, (answer.key,)) if answer.key else None
+        if found is None or not found[1]:
+            return answer
+        return answer._replace(version=found[0], updated=found[2])
+
     # -- facts
 
     def fact(self, fact: Prepared) -> None:
         clock = fact.clock.pack(self.message)
         found = one(self.connection, SQL.find, (fact.key,))
-        id = self._create(fact, clock) if found is None else self._add(fact, clock, *found)
+        id = self._create(fact, clock) if found is None else self._add(fact, clock, *found[:4])
         if fact.type == "Patient":
             self.nodes[fact.key] = id
         self.facts.append(
@@ -114,10 +164,12 @@ class _Filing:
         if clock > head:
             self.connection.run(SQL.advance, (clock, id))
         if live and clock > head and not fact.cancels and id not in self.stale:
-            old = self._body(id, version)
-            self._put(id, fact.type, fact.key, version, old, overlay(fact.type, old, fact.read()))
-        else:
-            self.stale.add(id)
+            said = fact.read()
+            if fact.type != "Patient" or SHARED.isdisjoint(said):
+                old = self._body(id, version)
+                self._put(id, fact.type, fact.key, version, old, overlay(fact.type, old, said))
+                return id
+        self.stale.add(id)
         return id
 
     def _owner(self, fact: Prepared) -> int | None:
@@ -258,7 +310,8 @@ class _Filing:
         elif replaced := sorted(key for (key,) in self.connection.all(SQL.replaced_by, (id,))):
             result["link"] = [self._linked(key, "replaces") for key in replaced]
         if one(self.connection, SQL.contested, (id,)):
-            result["meta"] = {"tag": [CONTESTED]}
+            meta = result.get("meta", {})
+            result["meta"] = {**meta, "tag": [*meta.get("tag", ()), CONTESTED]}
         return result
 
     def _linked(self, key: bytes, type: str) -> Mapping[str, Any]:
@@ -267,3 +320,11 @@ class _Filing:
     def _survivor(self, id: int) -> int:
         found = one(self.connection, SQL.survivor_of, (id,))
         return found[0] if found else id
+
+
+def _texts(each: Belongs) -> tuple[str, str]:
+    """The range of index texts of an identifier, of one system or of any."""
+    if each.system:
+        whole = search.token(each.value, each.system)
+        return whole, whole + "\x01"
+    return f"{each.value}\x1f", f"{each.value}\x20"

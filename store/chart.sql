@@ -1,5 +1,5 @@
 -- name: find
-SELECT id, version, live, head FROM resource WHERE key = $1
+SELECT id, version, live, head, patient FROM resource WHERE key = $1
 
 -- name: create
 INSERT INTO resource (type, key, patient, version, live, head, updated, low, high)
@@ -129,3 +129,15 @@ FROM version v JOIN resource r ON r.id = v.resource WHERE v.message = $1 ORDER B
 SELECT r.key FROM resource p LEFT JOIN survivor o ON o.patient = p.id
 JOIN survivor s ON s.survivor = coalesce(o.survivor, p.id) JOIN resource r ON r.id IN (s.patient, s.survivor)
 WHERE p.key = $1
+
+-- name: compartment
+SELECT 1 FROM resource WHERE patient = $1 AND live = 1 LIMIT 1
+
+-- name: holders
+-- whose are the resources of a type with an identifier? texts from $2 up to $3, kind 1 is `identifier`
+SELECT DISTINCT r.patient FROM token t JOIN resource r ON r.id = t.resource
+WHERE t.kind = 1 AND t.value >= $1 AND t.value < $2 AND r.type = $3 AND r.live = 1 AND r.patient IS NOT NULL
+
+-- name: stamp
+SELECT r.version, r.live, v.updated FROM resource r JOIN version v ON v.resource = r.id AND v.number = r.version
+WHERE r.key = $1

@@ -11,6 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+ANY = "*"
+"""What a fact `cancels` that stands for the whole resource: nothing said before it counts any more."""
+
 
 class Clock(NamedTuple):
     """When the source said it. Compared field by field; the message's place in its lane breaks ties at last.
@@ -40,6 +43,11 @@ class Clock(NamedTuple):
             position,
         )
 
+    @staticmethod
+    def time_of(packed: bytes) -> int:
+        """The `time` of a packed clock; 0 of none."""
+        return int(_PACKED.unpack(packed)[1]) - _SHIFT if packed else 0
+
 
 _PACKED = struct.Struct(">BQBQHQQ")
 _SHIFT = 1 << 62  # times before 1970 stay positive
@@ -53,6 +61,7 @@ class Fact:
     `elements` maps FHIR element names to values; `None` asserts that the element is empty (HL7 `""`); an
     element that is not there says nothing. `event` names the kind of event (`A03`) that a later fact with
     `cancels="A03"` takes back. A resource is visible once a fact that `establishes` it is in force.
+    `cancels` ANY takes back everything before it.
     `key` is 16 bytes from `Identity.key`; `patient` is the key of the Patient whose compartment it is in.
     """
 
@@ -93,20 +102,3 @@ class Belongs:
     system: str
     patient: bytes
     place: str
-
-
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One entry of what a FHIR client asks for, with what must be so before it is done (R4 http.html).
-
-    `key` is the resource's, None where `criteria` (a search) name it. `place`: `Bundle.entry[3]`.
-    """
-
-    method: str
-    type: str
-    key: bytes | None
-    place: str
-    elements: Mapping[str, Any]
-    criteria: str = ""
-    if_match: str = ""
-    if_none_match: str = ""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from formats import fhir
+from store.facts import ANY
 
 Body = dict[str, Any]
 
@@ -21,7 +22,7 @@ KEYED = {"ImagingStudy.series": "uid", "ImagingStudy.series.instance": "uid"}
 # Elements whose parts come from different events (admission, discharge) and are asserted one by one.
 PARTS = frozenset({("Encounter", "period"), ("Encounter", "hospitalization")})
 # What the chart itself says, from who survives whom (`store.chart`); no fact has a say in it.
-DERIVED = frozenset({("Patient", "active"), ("Patient", "link"), ("Patient", "meta")})
+DERIVED = frozenset({("Patient", "link")})
 
 
 class Said(NamedTuple):
@@ -65,10 +66,13 @@ def _of_other_type(type: str, other: str, name: str, slot: str) -> bool:
 
 
 def _in_force(facts: list[Said]) -> list[Said]:
-    """Without the facts that a later one takes back: a cancel undoes the newest event of its kind before it."""
+    """Without the facts that a later one takes back: a cancel undoes the newest event of its kind before it, and
+    ANY all of them."""
     kept: list[Said] = []
     for f in facts:
-        if f.cancels:
+        if f.cancels == ANY:
+            kept.clear()
+        elif f.cancels:
             undone = next((i for i in range(len(kept) - 1, -1, -1) if kept[i].event == f.cancels), None)
             if undone is not None:
                 del kept[undone]

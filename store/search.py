@@ -15,18 +15,41 @@ from typing import Any
 Body = Mapping[str, Any]
 Token = tuple[int, str]
 
-IDENTIFIER, NAME, BIRTHDATE, CODE = 1, 2, 3, 4
-KINDS = {"identifier": IDENTIFIER, "name": NAME, "birthdate": BIRTHDATE, "code": CODE}
+IDENTIFIER, NAME, BIRTHDATE, CODE, STATUS, CATEGORY = 1, 2, 3, 4, 5, 6
+KINDS = {
+    "identifier": IDENTIFIER, "name": NAME, "birthdate": BIRTHDATE, "code": CODE, "status": STATUS,
+    "category": CATEGORY,
+}  # fmt: skip
+OF_A_PATIENT = ("identifier", "patient")
 # http://hl7.org/fhir/R4/searchparameter-registry.html
 SUPPORTED: dict[str, tuple[str, ...]] = {
+    "AllergyIntolerance": (*OF_A_PATIENT, "code"),
+    "Appointment": (*OF_A_PATIENT, "status"),
+    "Claim": (*OF_A_PATIENT, "status"),
+    "Condition": (*OF_A_PATIENT, "code"),
+    "Coverage": (*OF_A_PATIENT, "status"),
+    "Device": ("identifier",),
+    "DiagnosticReport": (*OF_A_PATIENT, "code", "date"),
+    "DocumentReference": (*OF_A_PATIENT, "status"),
+    "Encounter": (*OF_A_PATIENT, "date"),
+    "ImagingStudy": (*OF_A_PATIENT, "status", "date"),
+    "Immunization": (*OF_A_PATIENT, "status"),
+    "Location": ("identifier", "name"),
+    "MedicationRequest": (*OF_A_PATIENT, "code", "status"),
+    "Observation": (*OF_A_PATIENT, "code", "date"),
+    "Organization": ("identifier", "name"),
     "Patient": ("identifier", "name", "birthdate"),
-    "Encounter": ("identifier", "patient", "date"),
-    "ServiceRequest": ("identifier", "patient", "code"),
-    "DiagnosticReport": ("identifier", "patient", "code", "date"),
-    "Observation": ("identifier", "patient", "code", "date"),
+    "PaymentReconciliation": ("identifier", "status"),
+    "Practitioner": ("identifier", "name"),
+    "PractitionerRole": ("identifier",),
+    "Procedure": (*OF_A_PATIENT, "code", "status"),
+    "ServiceRequest": (*OF_A_PATIENT, "code", "status", "category"),
+    "Specimen": OF_A_PATIENT,
+    "Task": (*OF_A_PATIENT, "status"),
 }
 COMMON = ("_id", "_lastUpdated")
-DATES = ("effectiveDateTime", "effectivePeriod", "period")
+DATES = ("effectiveDateTime", "effectivePeriod", "period", "started")
+CODED = ("code", "medicationCodeableConcept")
 
 
 def tokens(type: str, body: Body) -> set[Token]:
@@ -36,13 +59,22 @@ def tokens(type: str, body: Body) -> set[Token]:
     if "identifier" in supported:
         found.update((IDENTIFIER, token(i.get("value"), i.get("system"))) for i in _list(body, "identifier"))
     if "code" in supported:
-        codings = body.get("code", {}).get("coding", ())
-        found.update((CODE, token(c.get("code"), c.get("system"))) for c in codings)
-    if type == "Patient":
+        found.update((CODE, text) for name in CODED for text in _coded(body, name))
+    if "category" in supported:
+        found.update((CATEGORY, text) for text in _coded(body, "category"))
+    if "status" in supported and (status := body.get("status")):
+        found.add((STATUS, token(status, None)))
+    if "name" in supported:
         found.update((NAME, folded(word)) for name in _list(body, "name") for word in _words(name))
-        if birth := body.get("birthDate"):
-            found.add((BIRTHDATE, birth))
+    if type == "Patient" and (birth := body.get("birthDate")):
+        found.add((BIRTHDATE, birth))
     return found
+
+
+def _coded(body: Body, name: str) -> Iterator[str]:
+    for concept in _list(body, name):
+        for coding in concept.get("coding", ()):
+            yield token(coding.get("code"), coding.get("system"))
 
 
 def token(value: str | None, system: str | None) -> str:
@@ -117,7 +149,10 @@ def _list(body: Body, name: str) -> Iterable[Body]:
     return value if isinstance(value, list | tuple) else (value,)
 
 
-def _words(name: Body) -> Iterator[str]:
+def _words(name: Body | str) -> Iterator[str]:
+    if isinstance(name, str):
+        yield name
+        return
     for part in ("family", "text"):
         if part in name:
             yield name[part]

@@ -11,7 +11,7 @@ from engine.journal import SQL, inbox
 from engine.message import Chart, Outgoing, Processed, State
 from engine.runtime.telling import tell
 from engine.trigger import Triggers
-from store import chart
+from store import chart, write
 from store.chart import Applied, Change
 from store.database import Connection
 from store.identity import Identity, fhir_id
@@ -75,7 +75,7 @@ def file(
     for id in applied.release:
         connection.run(SQL.release, (id,))
     woken = bool(applied.release)
-    reason = getattr(applied, "refused", None)
+    reason = applied.refused
     if applied.withheld is not None:
         reason = Reason(*_contested(applied.withheld))
     if reason is not None:
@@ -85,7 +85,7 @@ def file(
     _expect(connection, processed)
     told = tell(connection, triggers, processed, applied.changed, now)
     inbox.settle(connection, processed, now)
-    reply = None
+    reply = write.reply(applied.answers) if applied.answers else None
     if reply is not None:
         connection.run(SQL.reply, (reply, processed.message))
     return Filed(processed, tuple((row[2], row[3]) for row in rows), woken or told, reply)

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from engine.runtime.telling import resource
+from store import criteria
 from store.chart import SQL
 from store.database import Connection, one
 from store.identity import key_of
 from store.reason import Reason
-from web.fhir import criteria
+from store.resource import whole
 
 MOST = 1000
 """Resources that one search of an answer gives at most."""
@@ -31,9 +31,7 @@ class Reader:
                 raise ValueError(str(each))
         wanted = [each for each in asked if not isinstance(each, Reason)]
         rows = self.connection.all(*criteria.found(type, wanted, 0, MOST))
-        return [
-            resource(type, key, number, updated, body) for _, key, number, updated, _message, body in rows
-        ]
+        return [whole(type, key, number, updated, body) for _, key, number, updated, _message, body in rows]
 
     def read(self, type: str, id: str) -> dict[str, Any] | None:
         """The current version; None where there is none, or none any more."""
@@ -41,4 +39,4 @@ class Reader:
         row = one(self.connection, SQL.read, (key, type)) if key else None
         if key is None or row is None or row[3] is None:
             return None
-        return resource(type, key, row[0], row[1], row[3])
+        return whole(type, key, row[0], row[1], row[3])

@@ -6,7 +6,6 @@ In the transaction of the change, so that neither is there without the other; ea
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
 from typing import Any
 
 from engine.journal import SQL
@@ -16,7 +15,8 @@ from formats import fhir
 from store.chart import SQL as CHART
 from store.chart import Change
 from store.database import Connection, one
-from store.identity import fhir_id, key_of
+from store.identity import key_of
+from store.resource import whole
 
 DEEP, MANY = 3, 40
 """How far references are followed, and how many resources one message holds at most."""
@@ -34,7 +34,7 @@ def tell(
     told = False
     for change in changed if triggers else ():
         if change.body is not None and (listening := triggers.get(change.type)):
-            made = resource(change.type, change.key, change.number, now, change.body)
+            made = whole(change.type, change.key, change.number, now, change.body)
             for trigger in listening:
                 told |= _told(connection, trigger, change.key, made, processed, now)
     return told
@@ -93,13 +93,4 @@ def _read(connection: Connection, name: str) -> Resource | None:
     if row is None or row[3] is None:
         return None
     number, updated, _, body = row
-    return resource(type, key_of(id) or b"", number, updated, body)
-
-
-def resource(type: str, key: bytes, number: int, updated: int, body: bytes) -> Resource:
-    """A stored version as a whole resource."""
-    elements = fhir.decode(body)
-    moment = datetime(1970, 1, 1) + timedelta(microseconds=updated)
-    meta = {"versionId": str(number), "lastUpdated": f"{moment.isoformat(timespec='microseconds')}Z"}
-    meta = {**elements.pop("meta", {}), **meta}
-    return {"resourceType": type, "id": fhir_id(key), "meta": meta, **elements}
+    return whole(type, key_of(id) or b"", number, updated, body)

@@ -9,7 +9,7 @@ from store.reason import Reason
 from store.search import COMMON, SUPPORTED
 from tests.postgres.test_smoke import Postgres, database  # noqa: F401
 from tests.web.test_search_plan import INQUIRIES, VALUES, WALKS
-from web.fhir import criteria
+from store import criteria
 
 pytestmark = pytest.mark.postgres
 EVERY = [(name, value) for name, values in VALUES.items() for value in values] + WALKS

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from store.search import instants
-from web.fhir import dates
+from store import dates
 
 DAYS = st.integers(0, 800).map(lambda n: date(1999, 12, 1) + timedelta(n))
 TEXTS = st.builds(lambda day, length: day.isoformat()[:length], DAYS, st.sampled_from((4, 7, 10)))

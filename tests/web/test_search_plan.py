@@ -11,13 +11,15 @@ from store.database.clause import Clause
 from store.database.sqlite import Sqlite, create
 from store.reason import Reason
 from store.search import COMMON, SUPPORTED
-from web.fhir import criteria
-from web.fhir.criteria import Criterion
+from store import criteria
+from store.criteria import Criterion
 
 ID = "a" * 26
 VALUES = {
     "identifier": ["v", "s|v", "|v", "v,w", "s|v,w"],
     "code": ["v", "s|v", "|v", "v,w"],
+    "category": ["v", "s|v"],
+    "status": ["v", "v,w"],
     "name": ["ra", "ra,mo"],
     "birthdate": ["1961-04-12", "ge1961-04", "ne1961", "lt1961-04-12,gt2000"],
     "patient": [ID, f"Patient/{ID}", f"{ID},{ID}"],

@@ -16,8 +16,9 @@ from engine.running import Running
 from engine.runtime import clock
 from store.identity import fhir_id
 from store.reason import Reason
+from store.resource import instant
 from web.admin import filters
-from web.fhir.resource import instant, missing
+from web.fhir.resource import missing
 from web.outcome import outcome
 
 

@@ -11,10 +11,11 @@ from engine.running import Running
 from store.chart import SQL
 from store.identity import fhir_id, key_of
 from store.reason import Reason
+from store.resource import instant
 from web.fhir.answer import CONTROLS, answer, base
 from web.fhir.bundle import bundle, link, raw
 from web.fhir.parameters import LAST, Item, lenient, page, unknown, wrong
-from web.fhir.resource import Version, instant, missing, resource
+from web.fhir.resource import Version, missing, resource
 
 PAGING = frozenset({"_count", "_cursor"})
 

@@ -26,6 +26,8 @@ TYPES = {
     "identifier": "token",
     "name": "string",
     "patient": "reference",
+    "category": "token",
+    "status": "token",
 }
 
 

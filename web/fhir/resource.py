@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from email.utils import formatdate
 from typing import Any, NamedTuple
 
@@ -11,10 +10,9 @@ from starlette.responses import Response
 
 from formats import fhir
 from store.identity import fhir_id
+from store.resource import instant
 from web.fhir.answer import answer
 from web.outcome import outcome
-
-EPOCH = datetime(1970, 1, 1)
 
 
 class Version(NamedTuple):
@@ -49,11 +47,6 @@ def _meta(version: Version) -> dict[str, Any]:
         "lastUpdated": instant(version.updated),
         "source": f"urn:chartwire:message:{version.message}",
     }
-
-
-def instant(micros: int) -> str:
-    """A FHIR instant, UTC."""
-    return (EPOCH + timedelta(microseconds=micros)).isoformat(timespec="microseconds") + "Z"
 
 
 def sent(request: Request, type: str, key: bytes, version: Version) -> Response:

@@ -9,14 +9,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.running import Running
+from store import criteria
+from store.criteria import Criterion
 from store.database import Row
 from store.identity import fhir_id
 from store.reason import Reason
 from store.search import SUPPORTED
-from web.fhir import criteria
 from web.fhir.answer import CONTROLS, answer, base
 from web.fhir.bundle import bundle, link, raw
-from web.fhir.criteria import Criterion
 from web.fhir.parameters import Item, items, lenient, page, unknown, wrong
 from web.fhir.resource import Version, resource
 from web.outcome import outcome

@@ -11,15 +11,17 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from store import dates
 from store.database.clause import Clause, joined
 from store.database.statements import load
 from store.identity import key_of
 from store.reason import Reason
 from store.search import COMMON, KINDS, SUPPORTED, folded, token
-from web.fhir import dates
 
-SQL = load("web.fhir", "search.sql")
-LEADERS = ("_id", "patient", "identifier", "name", "birthdate", "date", "_lastUpdated", "code")
+SQL = load("store", "search.sql")
+LEADERS = (
+    "_id", "patient", "identifier", "name", "birthdate", "date", "_lastUpdated", "code", "category", "status",
+)  # fmt: skip
 MOST_VALUES = 50
 LAST = 2**62
 _ID = re.compile(r"(?:.*/)?Patient/([A-Za-z0-9.-]{1,64})|([A-Za-z0-9.-]{1,64})")
@@ -195,6 +197,8 @@ def _patient(type: str, name: str, value: str) -> Read:
 READERS: dict[str, Callable[[str, str, str], Read]] = {
     "identifier": _identifier,
     "code": _code,
+    "category": _code,
+    "status": _code,
     "name": _name,
     "birthdate": _birthdate,
     "date": _date,

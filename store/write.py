@@ -1,0 +1,329 @@
+"""Writes of FHIR clients: what must be so before each is done, and the facts that it comes to.
+
+http://hl7.org/fhir/R4/http.html: update, patch, delete, create, their conditional forms, and transaction, whose
+order of work is DELETE, POST, PUT and PATCH. Everything here runs inside the caller's transaction, before anything
+is written; a `Reason` means that nothing is.
+
+An update takes back what was said before it (`cancels` ANY) and says the whole resource anew; a patch says the
+elements that it changes; a delete only takes back. Each gets a clock behind everything that the client can have seen.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple
+
+from formats import fhir
+from store import criteria, search
+from store.criteria import Criterion
+from store.database import Connection, one
+from store.database.statements import load
+from store.facts import ANY, Clock, Fact, Link
+from store.fold import DERIVED, WHOLE
+from store.identity import fhir_id, key_of
+from store.prepared import Prepared, prepare
+from store.reason import Reason
+from store.resource import instant
+
+SQL = load("store", "chart.sql")
+Method = Literal["POST", "PUT", "PATCH", "DELETE"]
+ORDER: Mapping[str, int] = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 3}
+Patch = Callable[[dict[str, Any]], "dict[str, Any] | Reason"]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One entry of what a client asks for. `key` is the resource's, or the one that it will get if `criteria`
+    find none; None where it must be found. `fact` holds the whole resource (POST, PUT), with a clock that means
+    nothing yet. `claims` are the keys of a patient's other identifiers, with their places; `asked` the conditional
+    references (`Patient?identifier=...`) in it. `place` is `Bundle.entry[3]`.
+    """
+
+    method: Method
+    type: str
+    key: bytes | None
+    place: str
+    fact: Prepared | None = None
+    criteria: tuple[tuple[str, str], ...] = ()
+    if_match: int | None = None
+    if_none_match: bool = False
+    claims: tuple[tuple[bytes, str], ...] = ()
+    asked: tuple[str, ...] = ()
+    patch: bytes = b""
+
+
+class Answer(NamedTuple):
+    """What became of one write. `version` 0: nothing is there (deleted, or never was)."""
+
+    status: str
+    type: str
+    key: bytes | None
+    version: int = 0
+    updated: int = 0
+
+
+class Resolved(NamedTuple):
+    """The facts and links that writes come to, and of each write its status and key, in the order of the entries."""
+
+    facts: tuple[Prepared, ...]
+    links: tuple[Link, ...]
+    answers: tuple[Answer, ...]
+
+
+class Current(NamedTuple):
+    """A resource as it is: `live` false means that there is none now, `version` 0 that there never was."""
+
+    version: int
+    live: bool
+    head: bytes
+    id: int
+
+
+NOWHERE = Current(0, False, b"", 0)
+
+
+def resolve(connection: Connection, now: int, writes: Sequence[Write]) -> Resolved | Reason:
+    """What the writes come to in the chart as it is."""
+    work = _Work(connection, now)
+    answers: dict[int, Answer] = {}
+    for n, write in sorted(enumerate(writes), key=lambda each: ORDER[each[1].method]):
+        done = work.find(write)
+        if isinstance(done, Reason):
+            return done
+        answers[n] = done
+    for write in work.found:
+        if reason := work.do(write):
+            return reason
+    return Resolved(tuple(work.facts), tuple(work.links), tuple(answers[n] for n in range(len(writes))))
+
+
+@dataclass(slots=True)
+class _Work:
+    connection: Connection
+    now: int
+    found: list[Write] = field(default_factory=list)  # with the keys that they turned out to have
+    moved: dict[bytes, bytes] = field(default_factory=dict)  # a promised key -> the one that was there
+    touched: set[bytes] = field(default_factory=set)
+    facts: list[Prepared] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+
+    # -- which resource it is, and whether it may be done
+
+    def find(self, write: Write) -> Answer | Reason:
+        if write.criteria:
+            keys = self._matches(write.type, write.criteria, write.place)
+            if isinstance(keys, Reason):
+                return keys
+            if len(keys) > 1:
+                return _reason("precondition", "more than one resource matches the condition", write)
+            if keys and write.key is not None:
+                self.moved[write.key] = keys[0]
+            if keys and write.method == "POST":  # it is there already: nothing is done
+                return Answer("200 OK", write.type, keys[0])
+            write = replace(write, key=keys[0] if keys else write.key)
+        if write.key is None:
+            return self._unmatched(write)
+        if write.key in self.touched:
+            return _reason("invalid", "the same resource is written twice", write)
+        self.touched.add(write.key)
+        current = self.current(write.key, write.type)
+        if reason := _refusal(write, current):
+            return reason
+        self.found.append(write)
+        return Answer(_status(write, current), write.type, write.key)
+
+    def _matches(self, type: str, asked: Sequence[tuple[str, str]], place: str) -> list[bytes] | Reason:
+        wanted: list[Criterion] = []
+        for name, value in asked:
+            known = name.partition(":")[0] in criteria.names(type)
+            read = criteria.criterion(type, name, value) if known else Reason("invalid", "is not known", name)
+            if isinstance(read, Reason):
+                return Reason("invalid", f"the condition cannot be read: {read.place} {read.text}", place)
+            wanted.append(read)
+        rows = self.connection.all(*criteria.found(type, wanted, 0, 2))
+        return [bytes(row[1]) for row in rows]
+
+    def _unmatched(self, write: Write) -> Answer | Reason:
+        if write.method == "DELETE":
+            return Answer("204 No Content", write.type, None)
+        return _reason("not-found", "no resource matches the condition", write)
+
+    def current(self, key: bytes, type: str) -> Current:
+        row = one(self.connection, SQL.find, (key,))
+        return Current(row[1], bool(row[2]), bytes(row[3]), row[0]) if row else NOWHERE
+
+    # -- what it comes to
+
+    def do(self, write: Write) -> Reason | None:
+        assert write.key is not None
+        current = self.current(write.key, write.type)
+        clock = self._clock(current)
+        if write.method == "DELETE":
+            return self._delete(write, current, clock)
+        fact = self._patched(write, current) if write.method == "PATCH" else self._whole(write, current)
+        if isinstance(fact, Reason):
+            return fact
+        if reason := self._nobody(fact, write):
+            return reason
+        self.facts.append(fact._replace(clock=clock))
+        self.links += [Link(key, fact.key, clock, "claim", place) for key, place in write.claims]
+        return None
+
+    def _clock(self, current: Current) -> Clock:
+        """Behind everything that is in the chart: what the client saw, it meant to replace."""
+        return Clock(max(self.now, Clock.time_of(current.head) + 1))
+
+    def _whole(self, write: Write, current: Current) -> Prepared | Reason:
+        assert write.fact is not None
+        assert write.key is not None
+        fact = write.fact._replace(key=write.key)
+        for text in write.asked:
+            key = self._asked(text, write)
+            if isinstance(key, Reason):
+                return key
+            fact = _referring(fact, text.encode(), b"%s/%s" % (text.split("?")[0].encode(), _id(key)), key)
+        for promised, there in self.moved.items():
+            fact = _referring(fact, _id(promised), _id(there), there, promised)
+        return fact._replace(cancels=ANY) if current.version else fact
+
+    def _asked(self, text: str, write: Write) -> bytes | Reason:
+        """The one resource that a conditional reference means."""
+        type, _, query = text.partition("?")
+        if type not in search.SUPPORTED:
+            return _reason("invalid", "a conditional reference is to a type that is not here", write)
+        asked = tuple((name, value) for name, _, value in (p.partition("=") for p in query.split("&")))
+        keys = self._matches(type, asked, write.place)
+        if isinstance(keys, Reason):
+            return keys
+        if len(keys) != 1:
+            text = f"a conditional reference matches {'no' if not keys else 'more than one'} resource"
+            return _reason("precondition", text, write)
+        return keys[0]
+
+    def _patched(self, write: Write, current: Current) -> Prepared | Reason:
+        body: dict[str, Any] = fhir.decode(self.connection.all(SQL.body, (current.id, current.version))[0][0])
+        whole = {"resourceType": write.type, "id": fhir_id(write.key or b""), **body}
+        patched = _applied(write.patch, whole, write)
+        if isinstance(patched, Reason):
+            return patched
+        elements = {k: v for k, v in patched.items() if k not in ("resourceType", "id", "meta")}
+        if found := fhir.problems(write.type, elements):
+            return Reason("invalid", f"after the patch: {found[0].text}", found[0].path)
+        assert write.key is not None
+        owner = owner_of(write.type, elements) or (write.key if write.type == "Patient" else None)
+        if write.type in WHOLE:
+            fact = prepare(Fact(write.type, write.key, Clock(0), elements, owner, cancels=ANY))
+        else:
+            names = {*elements, *body} - {name for type, name in DERIVED if type == write.type}
+            said = {name: elements.get(name) for name in names if elements.get(name) != body.get(name)}
+            fact = prepare(Fact(write.type, write.key, Clock(0), said, owner, establishes=False))
+        return Reason("invalid", fact.text, fact.place) if isinstance(fact, Reason) else fact
+
+    def _delete(self, write: Write, current: Current, clock: Clock) -> Reason | None:
+        if not current.live:
+            return None
+        if write.type == "Patient" and one(self.connection, SQL.compartment, (current.id,)):
+            return _reason("conflict", "other resources are this patient's; delete those first", write)
+        fact = prepare(Fact(write.type, write.key or b"", clock, {}, cancels=ANY, establishes=False))
+        assert not isinstance(fact, Reason)
+        self.facts.append(fact)
+        return None
+
+    def _nobody(self, fact: Prepared, write: Write) -> Reason | None:
+        """Whose it is must be known: a patient who is in the chart, or comes with the same transaction."""
+        owner = fact.patient
+        if owner is None or owner == fact.key or owner in self.touched:
+            return None
+        if self.current(owner, "Patient").live:
+            return None
+        return _reason("invalid", "it refers to a patient who is not here", write)
+
+
+def _refusal(write: Write, current: Current) -> Reason | None:
+    if write.if_match is not None and write.if_match != (current.version if current.live else 0):
+        return _reason("precondition", "If-Match names another version than the current one", write)
+    if write.if_none_match and current.live:
+        return _reason("precondition", "If-None-Match: the resource is there", write)
+    if write.method == "POST" and current.live:
+        text = "this patient is here already: use If-None-Exist, or update it"
+        return _reason("conflict", text, write)
+    if write.method == "PUT" and not current.version and not write.criteria:
+        return _reason("not-allowed", "ids are given by this server: create it with POST", write)
+    if write.method == "PATCH" and not current.live:
+        code = "gone" if current.version else "not-found"
+        return _reason(code, "there is no such resource to patch", write)
+    return None
+
+
+def _status(write: Write, current: Current) -> str:
+    if write.method == "DELETE":
+        return "204 No Content"
+    return "200 OK" if current.live else "201 Created"
+
+
+def _reason(code: str, text: str, write: Write) -> Reason:
+    return Reason(code, text, write.place)
+
+
+def _id(key: bytes) -> bytes:
+    return fhir_id(key).encode()
+
+
+def _referring(
+    fact: Prepared, before: bytes, after: bytes, key: bytes, promised: bytes | None = None
+) -> Prepared:
+    """The fact with one reference led elsewhere. Ids are opaque and long, so bytes can be replaced."""
+    if before not in fact.elements:
+        return fact
+    elements = fact.elements.replace(before, after)
+    body = fact.body.replace(before, after) if fact.body is not None else None
+    owner = owner_of(fact.type, fhir.decode(elements)) or fact.patient
+    return fact._replace(elements=elements, body=body, patient=key if owner == promised else owner)
+
+
+def _applied(patch: bytes, whole: dict[str, Any], write: Write) -> dict[str, Any] | Reason:
+    """JSON Patch (RFC 6902)."""
+    import jsonpatch
+
+    try:
+        patched = jsonpatch.JsonPatch(fhir.decode(patch)).apply(whole)
+    except jsonpatch.JsonPatchTestFailed:
+        return _reason("precondition", "a test of the patch failed", write)
+    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, ValueError, TypeError):
+        return _reason("invalid", "the patch cannot be applied to the resource", write)
+    same = isinstance(patched, dict) and all(patched.get(k) == whole[k] for k in ("resourceType", "id"))
+    return patched if same else _reason("invalid", "a patch cannot change what a resource is", write)
+
+
+OWNERS = ("subject", "patient", "beneficiary", "for")
+_OWNER = re.compile(r"Patient/([a-z2-7]{26})(?:/_history/\d+)?")
+
+
+def owner_of(type: str, body: Mapping[str, Any]) -> bytes | None:
+    """The key of the patient in whose compartment it is, if it refers to one by its id here."""
+    if type == "Patient":
+        return None
+    for name in OWNERS:
+        value = body.get(name)
+        found = value.get("reference") if isinstance(value, Mapping) else None
+        if isinstance(found, str) and (match := _OWNER.fullmatch(found)):
+            return key_of(match[1])
+    return None
+
+
+def reply(answers: Sequence[Answer]) -> bytes:
+    """A transaction-response (R4 http.html#transaction-response)."""
+    return fhir.encode(
+        {"resourceType": "Bundle", "type": "transaction-response", "entry": [_entry(a) for a in answers]}
+    )
+
+
+def _entry(answer: Answer) -> dict[str, Any]:
+    response: dict[str, Any] = {"status": answer.status}
+    if answer.key is not None and answer.version:
+        response["location"] = f"{answer.type}/{fhir_id(answer.key)}/_history/{answer.version}"
+        response["etag"] = f'W/"{answer.version}"'
+        response["lastModified"] = instant(answer.updated)
+    return {"response": response}

@@ -1,0 +1,144 @@
+"""X12 through the front door: a folder, a real engine, what the clearinghouse picks up."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.engine_process import ROOT
+from tests.flow.installation import Installation, until
+
+SAMPLES = ROOT / "channels" / "samples"
+CHANNEL = """
+channel: claims
+source:
+  files: {{directory: "{inbox}", settle: 50ms, poll: 50ms}}
+format: x12
+timezone: America/New_York
+authority: mrn
+split: x12
+store: x12_to_fhir
+order_by: patient
+"""
+ROUTES = """
+destinations:
+  clearinghouse: {{files: {{directory: "{out}", create: true}}}}
+routes:
+  - {{from: claims, send: answer, to: clearinghouse}}
+"""
+Json = dict[str, Any]
+
+
+class House(Installation):
+    """An engine with one folder for interchanges and one for what answers them."""
+
+    def __init__(self, home: Path) -> None:
+        self.inbox, self.out = home / "inbox", home / "out"
+        self.inbox.mkdir()
+        files = {
+            "channels/claims.yaml": CHANNEL.format(inbox=self.inbox),
+            "routes.yaml": ROUTES.format(out=self.out),
+        }
+        super().__init__(home, files)
+
+    def drop(self, name: str, body: bytes) -> None:
+        """As a careful sender does: written under a hidden name, then renamed."""
+        (self.inbox / f".{name}").write_bytes(body)
+        (self.inbox / f".{name}").rename(self.inbox / name)
+
+    async def all(self, count: int) -> list[Json]:
+        """The messages, when so many are there and all have come to an end."""
+
+        async def over() -> list[Json]:
+            found = await self.messages(channel="claims")
+            return found if len(found) >= count and all(m["settled"] for m in found) else []
+
+        return await until(over)
+
+    def answers(self) -> list[str]:
+        """What the clearinghouse can pick up, by the transaction that answers."""
+        found = self.out.glob("[!.]*") if self.out.exists() else ()
+        return sorted(
+            (file.read_text().replace("\n", "") for file in found), key=lambda text: "ST*999*" in text
+        )
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    made = House(tmp_path)
+    yield made
+    made.kill()
+
+
+def many(claims: int) -> bytes:
+    """The sample with its second claim `claims` times, each with an account number of its own."""
+    text = (SAMPLES / "claims_two.x12").read_text().replace("\n", "")
+    segments = [f"{s}~" for s in text.split("~") if s]
+    first = next(n for n, s in enumerate(segments) if s.startswith("CLM*"))
+    end = next(n for n, s in enumerate(segments) if n > first and s.startswith(("HL*", "SE*")))
+    claim = "".join(segments[first:end])
+    copies = [re.sub(r"CLM\*[^*]*\*", f"CLM*ACC{n}*", claim, count=1) for n in range(claims)]
+    whole = "".join(segments[:first]) + "".join(copies) + "".join(segments[end:])
+    body = whole[whole.index("ST*") : whole.index("SE*")].count("~") + 1
+    return re.sub(r"SE\*\d+\*", f"SE*{body}*", whole).encode()
+
+
+async def test_each_claim_is_a_message_and_the_sender_is_answered_once(house: House) -> None:
+    await house.start()
+    body = (SAMPLES / "claims_two.x12").read_bytes()
+    house.drop("one.x12", body)
+    messages = await house.all(3)
+    assert [m["state"] for m in messages] == ["SPLIT", "STORED", "STORED"]
+    assert {c["identifier"][0]["value"] for c in await house.resources("Claim")} == {"ACC100", "ACC101"}
+    ta1, answer = await until(lambda: _said(house))
+    assert "TA1*000000101*260301*1200*A*000~" in ta1, "ISA14 asks for it"
+    assert "AK9*A*1*1*1~" in answer
+    house.drop("again.x12", body)
+    await until(lambda: _archived(house, 2))
+    assert len(await house.all(3)) == 3, "the same interchange under another name"
+    assert len(house.answers()) == 2
+    assert await house.stop() == 0
+
+
+async def test_an_engine_killed_over_an_interchange_loses_no_claim_and_doubles_none(house: House) -> None:
+    count = 90  # a subscriber has at most 100 (X222, loop 2300)
+    await house.start()
+    house.drop("big.x12", many(count))
+    await until(lambda: _parts(house, 20))
+    house.kill()
+    await house.start()
+    messages = await house.all(count + 1)
+    assert len(messages) == count + 1
+    assert sorted(m["state"] for m in messages) == ["SPLIT", *["STORED"] * count]
+    assert len(await house.resources("Claim?_count=1000")) == count
+    assert len(await until(lambda: _said(house))) == 2
+    assert await house.stop() == 0
+
+
+async def test_what_cannot_be_read_is_kept_and_the_rest_flows(house: House) -> None:
+    await house.start()
+    house.drop("garbage.x12", b"this is no interchange\n" * 20)
+    house.drop("good.x12", (SAMPLES / "claims_two.x12").read_bytes())
+    messages = await house.all(4)
+    states = sorted(m["state"] for m in messages)
+    assert states in (["QUARANTINED", "SPLIT", "STORED", "STORED"], ["REFUSED", "SPLIT", "STORED", "STORED"])
+    assert await house.stop() == 0
+
+
+async def _said(house: House) -> list[str]:
+    found = house.answers()
+    return found if len(found) == 2 else []
+
+
+async def _parts(house: House, count: int) -> list[Json]:
+    found = await house.messages(channel="claims")
+    return found if len(found) > count else []
+
+
+async def _archived(house: House, count: int) -> list[Path]:
+    found = list((house.inbox / "archive").glob("*"))
+    return found if len(found) == count else []
