@@ -1,6 +1,6 @@
 """The laboratory's own system: takes OML^O21 over MLLP and answers with ORU^R01 on the results' feed.
 
-accept: AA, then the results at once; late: AA, the results after --after seconds; error: AE, and no results;
+accept: AA, then the results at once; late: AA, the results after --after seconds; error: AR, as it does not do this test;
 silent: no answer at all; garbage: an answer that is none.
 """
 
@@ -54,9 +54,9 @@ class LabSystem(ThreadingTCPServer):
                 return None
             case "garbage":
                 return b"\x00 not an acknowledgement"
-        code = "AE" if self._behave == "error" else "AA"
+        code = "AR" if self._behave == "error" else "AA"
         head = msh("LIS", "ACK^O21^ACK", f"A{control}", datetime.now(ZONE))
-        error = ["ERR|||207^Application error^HL70357|E"] if code == "AE" else []
+        error = ["ERR||OBR^1^4|103^Table value not found^HL70357|E"] if code == "AR" else []
         return message(head, f"MSA|{code}|{control}", *error)
 
     def _work(self, order: bytes) -> None:

@@ -86,8 +86,8 @@ def test_the_laboratory_accepts_an_order_and_sends_its_results(results, tmp_path
 
 def test_an_order_that_comes_again_is_answered_again_and_done_once(results) -> None:
     server = lab_system.LabSystem(results[0], "error")
-    assert b"MSA|AE|order1-1" in server.take(OML)
-    assert b"MSA|AE|order1-1" in server.take(OML)
+    assert b"MSA|AR|order1-1" in server.take(OML)
+    assert b"MSA|AR|order1-1" in server.take(OML)
     server.server_close()
 
 
