@@ -11,10 +11,9 @@ from engine.message import Answered, Expect, Part, Reply, Stop
 from engine.plugin import ChartReader, Destination, Feed, Source
 from engine.settings import Seconds
 from engine.trigger import Triggers
-from store.facts import Belongs, Fact, Link
+from store.facts import Belongs, Fact, Link, Write
 from store.identity import Identity
 from store.reason import Reason
-from store.write import Write
 
 Body = Any
 Step = Callable[[Body], "Body | Stop"]

@@ -11,10 +11,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from store.facts import Belongs, Link
+from store.facts import Belongs, Link, Write
 from store.prepared import Prepared
 from store.reason import Reason
-from store.write import Write
 
 Said = Prepared | Link | Belongs | Write
 

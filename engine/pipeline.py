@@ -11,10 +11,10 @@ from dataclasses import replace
 
 from engine.channel import Body, Channel, Route, Step
 from engine.message import Chart, Message, Outgoing, Processed, Said, State, Stop
-from store.facts import Belongs, Fact, Link
+from store.facts import Belongs, Fact, Link, Write
 from store.prepared import Prepared, prepare
 from store.reason import Reason
-from store.write import Write
+from store.write import ready
 
 
 def process(channel: Channel, message: Message) -> Processed:
@@ -33,10 +33,10 @@ def process(channel: Channel, message: Message) -> Processed:
     said = channel.store(body) if channel.store else ()
     if isinstance(said, Stop):
         return Processed(message.id, said.state, said.reason, kind)
-    ready = _prepared(said or ())
-    if isinstance(ready, Reason):
-        return Processed(message.id, State.FAILED, ready, kind)
-    asked = _routed(channel, message, kind, body, None if said is None else ready)
+    prepared = _prepared(said or ())
+    if isinstance(prepared, Reason):
+        return Processed(message.id, State.FAILED, prepared, kind)
+    asked = _routed(channel, message, kind, body, None if said is None else prepared)
     return replace(asked, relates=channel.relates(body) or "", system=message.origin or channel.system)
 
 
@@ -50,13 +50,17 @@ def steps(chain: Sequence[Step], body: Body) -> Body | Stop:
 
 
 def _prepared(said: Sequence[Fact | Link | Belongs | Write]) -> tuple[Said, ...] | Reason:
-    ready: list[Said] = []
+    done: list[Said] = []
     for each in said:
-        made = prepare(each) if isinstance(each, Fact) else each
+        made: Said | Reason = each if isinstance(each, Link | Belongs) else _ready(each)
         if isinstance(made, Reason):
             return made
-        ready.append(made)
-    return tuple(ready)
+        done.append(made)
+    return tuple(done)
+
+
+def _ready(each: Fact | Write) -> Prepared | Write | Reason:
+    return ready(each) if isinstance(each, Write) else prepare(each)
 
 
 def _routed(

@@ -11,13 +11,13 @@ from formats import fhir
 from store import search
 from store.database import Connection, one
 from store.database.statements import load
-from store.facts import Belongs, Link
+from store.facts import Belongs, Link, Write
 from store.fold import Body, Said, fold, overlay
 from store.identity import reference
 from store.prepared import Prepared
 from store.reason import Reason
 from store.survivor import Survivors, survivors
-from store.write import Answer, Write, resolve
+from store.write import Answer, resolve
 
 SQL = load("store", "chart.sql")
 SHARED = frozenset({"active", "meta"})

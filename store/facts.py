@@ -9,7 +9,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from store.prepared import Prepared
 
 ANY = "*"
 """What a fact `cancels` that stands for the whole resource: nothing said before it counts any more."""
@@ -102,3 +105,27 @@ class Belongs:
     system: str
     patient: bytes
     place: str
+
+
+Method = Literal["POST", "PUT", "PATCH", "DELETE"]
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One entry of what a FHIR client asks for. `key` is the resource's, or the one that it will get if `criteria`
+    find none; None where it must be found. `fact` holds the whole resource (POST, PUT), with a clock that means
+    nothing yet. `claims` are the keys of a patient's other identifiers, with their places; `asked` the conditional
+    references (`Patient?identifier=...`) in it. `place` is `Bundle.entry[3]`.
+    """
+
+    method: Method
+    type: str
+    key: bytes | None
+    place: str
+    fact: Fact | Prepared | None = None
+    criteria: tuple[tuple[str, str], ...] = ()
+    if_match: int | None = None
+    if_none_match: bool = False
+    claims: tuple[tuple[bytes, str], ...] = ()
+    asked: tuple[str, ...] = ()
+    patch: bytes = b""

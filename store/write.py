@@ -10,48 +10,38 @@ elements that it changes; a delete only takes back. Each gets a clock behind eve
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from formats import fhir
 from store import criteria, search
+from store.compartment import owner_of
 from store.criteria import Criterion
 from store.database import Connection, one
 from store.database.statements import load
-from store.facts import ANY, Clock, Fact, Link
+from store.facts import ANY, Clock, Fact, Link, Write
 from store.fold import DERIVED, WHOLE
-from store.identity import fhir_id, key_of
+from store.identity import fhir_id
 from store.prepared import Prepared, prepare
 from store.reason import Reason
 from store.resource import instant
 
 SQL = load("store", "chart.sql")
-Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 ORDER: Mapping[str, int] = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 3}
-Patch = Callable[[dict[str, Any]], "dict[str, Any] | Reason"]
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One entry of what a client asks for. `key` is the resource's, or the one that it will get if `criteria`
-    find none; None where it must be found. `fact` holds the whole resource (POST, PUT), with a clock that means
-    nothing yet. `claims` are the keys of a patient's other identifiers, with their places; `asked` the conditional
-    references (`Patient?identifier=...`) in it. `place` is `Bundle.entry[3]`.
-    """
-
-    method: Method
-    type: str
-    key: bytes | None
-    place: str
-    fact: Prepared | None = None
-    criteria: tuple[tuple[str, str], ...] = ()
-    if_match: int | None = None
-    if_none_match: bool = False
-    claims: tuple[tuple[bytes, str], ...] = ()
-    asked: tuple[str, ...] = ()
-    patch: bytes = b""
+def ready(write: Write) -> Write | Reason:
+    """The write with its resource validated, encoded and indexed, without looking at the chart."""
+    if write.type not in search.SUPPORTED:
+        return _reason("not-supported", "there is no such resource type here", write)
+    if not isinstance(write.fact, Fact):
+        return write
+    fact = prepare(write.fact)
+    if isinstance(fact, Prepared):
+        return replace(write, fact=fact)
+    place = fact.place.partition(".")[2]
+    return Reason("invalid", fact.text, f"{write.place}.resource.{place}".rstrip("."))
 
 
 class Answer(NamedTuple):
@@ -165,7 +155,7 @@ class _Work:
         fact = self._patched(write, current) if write.method == "PATCH" else self._whole(write, current)
         if isinstance(fact, Reason):
             return fact
-        if reason := self._nobody(fact, write):
+        if reason := self._nobody(fact, write) or self._held(fact.key, write):
             return reason
         self.facts.append(fact._replace(clock=clock))
         self.links += [Link(key, fact.key, clock, "claim", place) for key, place in write.claims]
@@ -176,7 +166,7 @@ class _Work:
         return Clock(max(self.now, Clock.time_of(current.head) + 1))
 
     def _whole(self, write: Write, current: Current) -> Prepared | Reason:
-        assert write.fact is not None
+        assert isinstance(write.fact, Prepared)
         assert write.key is not None
         fact = write.fact._replace(key=write.key)
         for text in write.asked:
@@ -240,6 +230,19 @@ class _Work:
             return None
         return _reason("invalid", "it refers to a patient who is not here", write)
 
+    def _held(self, key: bytes, write: Write) -> Reason | None:
+        """An identifier that tells who somebody is cannot be written into another's record: that would merge them."""
+        own = self._survivor(self.current(key, "Patient"))
+        for claimed, place in write.claims:
+            other = self.current(claimed, "Patient")
+            if other.live and self._survivor(other) != own:
+                return Reason("contested-identifier", "another patient holds this identifier", place)
+        return None
+
+    def _survivor(self, current: Current) -> int:
+        found = one(self.connection, SQL.survivor_of, (current.id,))
+        return int(found[0]) if found else current.id
+
 
 def _refusal(write: Write, current: Current) -> Reason | None:
     if write.if_match is not None and write.if_match != (current.version if current.live else 0):
@@ -295,22 +298,6 @@ def _applied(patch: bytes, whole: dict[str, Any], write: Write) -> dict[str, Any
         return _reason("invalid", "the patch cannot be applied to the resource", write)
     same = isinstance(patched, dict) and all(patched.get(k) == whole[k] for k in ("resourceType", "id"))
     return patched if same else _reason("invalid", "a patch cannot change what a resource is", write)
-
-
-OWNERS = ("subject", "patient", "beneficiary", "for")
-_OWNER = re.compile(r"Patient/([a-z2-7]{26})(?:/_history/\d+)?")
-
-
-def owner_of(type: str, body: Mapping[str, Any]) -> bytes | None:
-    """The key of the patient in whose compartment it is, if it refers to one by its id here."""
-    if type == "Patient":
-        return None
-    for name in OWNERS:
-        value = body.get(name)
-        found = value.get("reference") if isinstance(value, Mapping) else None
-        if isinstance(found, str) and (match := _OWNER.fullmatch(found)):
-            return key_of(match[1])
-    return None
 
 
 def reply(answers: Sequence[Answer]) -> bytes:

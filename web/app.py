@@ -15,7 +15,7 @@ from engine.running import Running
 from web import health, metrics
 from web.admin import messages, tokens
 from web.bearer import Bearer
-from web.fhir import history, metadata, read, search, vread
+from web.fhir import create, delete, history, metadata, patch, read, search, transaction, update, vread
 from web.fhir.answer import negotiated
 from web.outcome import outcome
 
@@ -36,9 +36,18 @@ def build(running: Running, *, trusted: bool) -> ASGIApp:
     app = Starlette(
         routes=[
             route("/fhir/metadata", "GET", negotiated(metadata.metadata)),
+            route("/fhir", "POST", negotiated(transaction.transaction)),
+            route("/fhir/", "POST", negotiated(transaction.transaction)),
             route("/fhir/{type}", "GET", negotiated(search.search)),
+            route("/fhir/{type}", "POST", negotiated(create.create)),
+            route("/fhir/{type}", "PUT", negotiated(update.update)),
+            route("/fhir/{type}", "PATCH", negotiated(patch.patch)),
+            route("/fhir/{type}", "DELETE", negotiated(delete.delete)),
             route("/fhir/{type}/_search", "POST", negotiated(search.search)),
             route("/fhir/{type}/{id}", "GET", negotiated(read.read)),
+            route("/fhir/{type}/{id}", "PUT", negotiated(update.update)),
+            route("/fhir/{type}/{id}", "PATCH", negotiated(patch.patch)),
+            route("/fhir/{type}/{id}", "DELETE", negotiated(delete.delete)),
             route("/fhir/{type}/{id}/_history", "GET", negotiated(history.history)),
             route("/fhir/{type}/{id}/_history/{number}", "GET", negotiated(vread.vread)),
             route("/admin/messages", "GET", messages.listing),

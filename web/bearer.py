@@ -34,15 +34,18 @@ class Bearer:
         self._open = open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or scope["path"] in self._open or self._known(scope):
-            await self._app(scope, receive, send)
+        holder = None if scope["type"] == "lifespan" else self._holder(scope)
+        if scope["type"] == "lifespan" or scope["path"] in self._open or holder is not None:
+            await self._app({**scope, "holder": holder}, receive, send)
         else:
             headers = {"www-authenticate": 'Bearer realm="chartwire"'}
             text = "a bearer token is needed; `chartwire token create` makes one"
             await outcome(401, "login", text, headers=headers)(scope, receive, send)
 
-    def _known(self, scope: Scope) -> bool:
+    def _holder(self, scope: Scope) -> str | None:
+        """Whose token it is; None: nobody's."""
         scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            return False
-        return one(self._reader, SQL.holder, (digest(token.strip()),)) is not None
+            return None
+        found = one(self._reader, SQL.holder, (digest(token.strip()),))
+        return found[0] if found else None

@@ -12,10 +12,16 @@ MEDIA_TYPE = "application/fhir+json"
 
 
 def outcome(
-    status: int, code: str, text: str, *, place: str = "", headers: Mapping[str, str] | None = None
+    status: int,
+    code: str,
+    text: str,
+    *,
+    place: str = "",
+    headers: Mapping[str, str] | None = None,
+    severity: str = "error",
 ) -> Response:
-    """A refusal. `code` is of http://hl7.org/fhir/issue-type; `place` names the parameter at fault."""
-    issue = {"severity": "error", "code": code, "diagnostics": text}
+    """A refusal. `code` is of http://hl7.org/fhir/issue-type; `place` names the element or parameter at fault."""
+    issue = {"severity": severity, "code": code, "diagnostics": text}
     told = {**issue, "expression": [place]} if place else issue
     body = fhir.encode({"resourceType": "OperationOutcome", "issue": [told]})
     return Response(body, status, {"cache-control": "no-store", **(headers or {})}, MEDIA_TYPE)

@@ -15,9 +15,8 @@ from engine.config.pick import Picked, standards
 from engine.fault import Fault
 from engine.message import Stop
 from engine.plugin import Feed
-from store.facts import Belongs, Fact, Link
+from store.facts import Belongs, Fact, Link, Write
 from store.reason import Reason
-from store.write import Write
 
 
 def sendable() -> Any:

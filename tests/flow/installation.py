@@ -26,6 +26,7 @@ authorities:
   orders: {namespace: "urn:test:order", aliases: [LIS]}
 """
 NOBODY = "destinations: {}\nroutes: []\n"
+GOING = {"RECEIVED", "SPLITTING"}
 Json = dict[str, Any]
 T = TypeVar("T")
 
@@ -143,7 +144,7 @@ class Installation:
 
         async def over() -> list[Json]:
             found = await self.messages(key=key)
-            return found if len(found) >= count and all(m["settled"] for m in found) else []
+            return found if len(found) >= count and all(m["state"] not in GOING for m in found) else []
 
         return await until(over)
 

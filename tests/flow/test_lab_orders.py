@@ -73,7 +73,9 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         _, babbling = start("garbage")
         files = {
             "channels/other.yaml": channel("other", "mllp: {port: 0}", "system: other"),
-            "channels/lab.yaml": channel("lab", f"mllp: {{host: 127.0.0.1, port: {results}}}", "system: laboratory"),
+            "channels/lab.yaml": channel(
+                "lab", f"mllp: {{host: 127.0.0.1, port: {results}}}", "system: laboratory"
+            ),
             "channels/orders.yaml": ORDERS,
             "routes.yaml": ROUTES.format(lis=lis, refusing=refusing, babbling=babbling),
         }

@@ -13,9 +13,17 @@ from engine.running import Running
 from formats import fhir
 from store.search import COMMON, SUPPORTED
 from web.fhir.answer import answer, base
+from web.fhir.writing import Door, door
 
 STARTED = datetime.now(UTC).isoformat(timespec="seconds")
-INTERACTIONS = ("read", "vread", "history-instance", "search-type")
+READS = ("read", "vread", "history-instance", "search-type")
+WRITES = ("create", "update", "patch", "delete")
+CONDITIONS = {
+    "conditionalCreate": True,
+    "conditionalRead": "not-match",
+    "conditionalUpdate": True,
+    "conditionalDelete": "single",
+}
 SECURITY = "A bearer token for all but this statement; `chartwire token create` makes one."
 TYPES = {
     "_id": "token",
@@ -32,11 +40,12 @@ TYPES = {
 
 
 async def metadata(running: Running, request: Request) -> Response:
-    return answer(request, fhir.encode(statement(base(request))))
+    return answer(request, fhir.encode(statement(base(request), writes=isinstance(door(running), Door))))
 
 
-def statement(url: str) -> dict[str, Any]:
-    """The CapabilityStatement of the server at `url`."""
+def statement(url: str, *, writes: bool) -> dict[str, Any]:
+    """The CapabilityStatement of the server at `url`; `writes`: there is a channel that takes them."""
+    whole = {"interaction": [{"code": "transaction"}, {"code": "batch"}]} if writes else {}
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -50,18 +59,21 @@ def statement(url: str) -> dict[str, Any]:
             {
                 "mode": "server",
                 "security": {"description": SECURITY},
-                "resource": [_resource(type, names) for type, names in SUPPORTED.items()],
+                "resource": [_resource(type, names, writes) for type, names in SUPPORTED.items()],
+                **whole,
             }
         ],
     }
 
 
-def _resource(type: str, names: tuple[str, ...]) -> dict[str, Any]:
+def _resource(type: str, names: tuple[str, ...], writes: bool) -> dict[str, Any]:
+    codes = (*READS, *WRITES) if writes else READS
     return {
         "type": type,
-        "interaction": [{"code": code} for code in INTERACTIONS],
-        "versioning": "versioned",
+        "interaction": [{"code": code} for code in codes],
+        "versioning": "versioned-update" if writes else "versioned",
         "readHistory": True,
         "updateCreate": False,
+        **(CONDITIONS if writes else {}),
         "searchParam": [{"name": name, "type": TYPES[name]} for name in (*COMMON, *names)],
     }

@@ -15,4 +15,9 @@ from web.fhir.resource import Version, missing, sent
 async def read(running: Running, request: Request) -> Response:
     type, key = request.path_params["type"], key_of(request.path_params["id"])
     row = one(running.reader, SQL.read, (key, type)) if key else None
-    return sent(request, type, key, Version(*row)) if key and row else missing()
+    if key is None or row is None:
+        return missing()
+    version = Version(*row)
+    if version.body is not None and request.headers.get("if-none-match") == version.etag:
+        return Response(status_code=304, headers={"etag": version.etag})
+    return sent(request, type, key, version)

@@ -1,0 +1,21 @@
+"""create, and create if there is none (http://hl7.org/fhir/R4/http.html#create)."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.running import Running
+from web.fhir.writing import body, door, parsed, single
+
+
+async def create(running: Running, request: Request) -> Response:
+    way = door(running)
+    raw = way if isinstance(way, Response) else await body(request, way.max_transaction)
+    resource = raw if isinstance(raw, Response) else await parsed(raw)
+    if isinstance(resource, Response):
+        return resource
+    asked = {"method": "POST", "url": request.path_params["type"]}
+    if (condition := request.headers.get("if-none-exist")) is not None:
+        asked["ifNoneExist"] = condition
+    return await single(running, request, {"resource": resource, "request": asked})

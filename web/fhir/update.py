@@ -1,0 +1,28 @@
+"""update, by id or by conditions (http://hl7.org/fhir/R4/http.html#update)."""
+
+from __future__ import annotations
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from engine.running import Running
+from web.fhir.writing import Json, body, door, parsed, single
+
+
+async def update(running: Running, request: Request) -> Response:
+    way = door(running)
+    raw = way if isinstance(way, Response) else await body(request, way.max_transaction)
+    resource = raw if isinstance(raw, Response) else await parsed(raw)
+    if isinstance(resource, Response):
+        return resource
+    return await single(running, request, {"resource": resource, "request": asked(request)})
+
+
+def asked(request: Request) -> Json:
+    """Which resource, under which conditions: the `request` of a Bundle's entry."""
+    type, id = request.path_params["type"], request.path_params.get("id")
+    found = {"method": request.method, "url": f"{type}/{id}" if id else f"{type}?{request.url.query}"}
+    for header, name in (("if-match", "ifMatch"), ("if-none-match", "ifNoneMatch")):
+        if (value := request.headers.get(header)) is not None:
+            found[name] = value
+    return found
