@@ -81,7 +81,8 @@ def apply(
     filing.flush()
     answers: tuple[Answer, ...] = ()
     if not isinstance(resolved, Reason) and filing.withheld is None and refused is None:
-        answers = tuple(filing.stamped(answer) for answer in resolved.answers)
+        made = {change.key: change.number for change in filing.changed if change.body is not None}
+        answers = tuple(filing.stamped(answer, made) for answer in resolved.answers)
     done = (tuple(filing.changed), filing.withheld, tuple(filing.withhold), tuple(filing.release))
     return Applied(*done, refused, answers)
 
@@ -132,8 +133,10 @@ class _Filing:
         found = one(self.connection, SQL.find, (patient,))
         return found is not None and self._survivor(holder) == self._survivor(found[0])
 
-    def stamped(self, answer: Answer) -> Answer:
-        """With the version that is there now."""
+    def stamped(self, answer: Answer, made: Mapping[bytes, int]) -> Answer:
+        """With the version that is there now; `made` are those that the message made."""
+        if answer.key is not None and answer.key in made:
+            return answer._replace(version=made[answer.key], updated=self.now)
         found = one(self.connection, SQL.stamp, (answer.key,)) if answer.key else None
         if found is None or not found[1]:
             return answer

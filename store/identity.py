@@ -141,9 +141,15 @@ def normalised(authority: Authority, value: str) -> str:
     return value
 
 
+_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
+_PAIRS = [a + b for a in _LETTERS for b in _LETTERS]
+_SHIFTS = range(120, -1, -10)
+
+
 def fhir_id(key: bytes) -> str:
     """The FHIR logical id of a key: 26 characters of base32, lower case (R4 `id`)."""
-    return base64.b32encode(key).decode().rstrip("=").lower()
+    number = int.from_bytes(key, "big") << 2  # 128 bits and two more: 13 times ten
+    return "".join([_PAIRS[number >> shift & 1023] for shift in _SHIFTS])
 
 
 def key_of(fhir_id: str) -> bytes | None:

@@ -94,8 +94,10 @@ class _Work:
     connection: Connection
     now: int
     found: list[Write] = field(default_factory=list)  # with the keys that they turned out to have
-    moved: dict[bytes, bytes] = field(default_factory=dict)  # a promised key -> the one that was there
+    moved: dict[bytes, tuple[bytes, bytes, bytes]] = field(default_factory=dict)
+    """A promised key -> its id, the key that was there, the id of that."""
     touched: set[bytes] = field(default_factory=set)
+    known: dict[bytes, Current] = field(default_factory=dict)
     facts: list[Prepared] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
 
@@ -109,7 +111,7 @@ class _Work:
             if len(keys) > 1:
                 return _reason("precondition", "more than one resource matches the condition", write)
             if keys and write.key is not None:
-                self.moved[write.key] = keys[0]
+                self.moved[write.key] = _id(write.key), keys[0], _id(keys[0])
             if keys and write.method == "POST":  # it is there already: nothing is done
                 return Answer("200 OK", write.type, keys[0])
             write = replace(write, key=keys[0] if keys else write.key)
@@ -118,7 +120,7 @@ class _Work:
         if write.key in self.touched:
             return _reason("invalid", "the same resource is written twice", write)
         self.touched.add(write.key)
-        current = self.current(write.key, write.type)
+        current = self.current(write.key)
         if reason := _refusal(write, current):
             return reason
         self.found.append(write)
@@ -140,15 +142,19 @@ class _Work:
             return Answer("204 No Content", write.type, None)
         return _reason("not-found", "no resource matches the condition", write)
 
-    def current(self, key: bytes, type: str) -> Current:
-        row = one(self.connection, SQL.find, (key,))
-        return Current(row[1], bool(row[2]), bytes(row[3]), row[0]) if row else NOWHERE
+    def current(self, key: bytes) -> Current:
+        """As it is before anything is written."""
+        if (found := self.known.get(key)) is None:
+            row = one(self.connection, SQL.find, (key,))
+            found = Current(row[1], bool(row[2]), bytes(row[3]), row[0]) if row else NOWHERE
+            self.known[key] = found
+        return found
 
     # -- what it comes to
 
     def do(self, write: Write) -> Reason | None:
         assert write.key is not None
-        current = self.current(write.key, write.type)
+        current = self.current(write.key)
         clock = self._clock(current)
         if write.method == "DELETE":
             return self._delete(write, current, clock)
@@ -173,9 +179,11 @@ class _Work:
             key = self._asked(text, write)
             if isinstance(key, Reason):
                 return key
-            fact = _referring(fact, text.encode(), b"%s/%s" % (text.split("?")[0].encode(), _id(key)), key)
-        for promised, there in self.moved.items():
-            fact = _referring(fact, _id(promised), _id(there), there, promised)
+            fact = _referring(fact, text.encode(), b"%s/%s" % (text.split("?")[0].encode(), _id(key)))
+        for promised, (before, there, after) in self.moved.items():
+            if before in fact.elements:
+                owner = there if fact.patient == promised else fact.patient
+                fact = _led(fact, before, after)._replace(patient=owner)
         return fact._replace(cancels=ANY) if current.version else fact
 
     def _asked(self, text: str, write: Write) -> bytes | Reason:
@@ -226,15 +234,15 @@ class _Work:
         owner = fact.patient
         if owner is None or owner == fact.key or owner in self.touched:
             return None
-        if self.current(owner, "Patient").live:
+        if self.current(owner).live:
             return None
         return _reason("invalid", "it refers to a patient who is not here", write)
 
     def _held(self, key: bytes, write: Write) -> Reason | None:
         """An identifier that tells who somebody is cannot be written into another's record: that would merge them."""
-        own = self._survivor(self.current(key, "Patient"))
+        own = self._survivor(self.current(key))
         for claimed, place in write.claims:
-            other = self.current(claimed, "Patient")
+            other = self.current(claimed)
             if other.live and self._survivor(other) != own:
                 return Reason("contested-identifier", "another patient holds this identifier", place)
         return None
@@ -274,16 +282,16 @@ def _id(key: bytes) -> bytes:
     return fhir_id(key).encode()
 
 
-def _referring(
-    fact: Prepared, before: bytes, after: bytes, key: bytes, promised: bytes | None = None
-) -> Prepared:
+def _led(fact: Prepared, before: bytes, after: bytes) -> Prepared:
     """The fact with one reference led elsewhere. Ids are opaque and long, so bytes can be replaced."""
-    if before not in fact.elements:
-        return fact
-    elements = fact.elements.replace(before, after)
     body = fact.body.replace(before, after) if fact.body is not None else None
-    owner = owner_of(fact.type, fhir.decode(elements)) or fact.patient
-    return fact._replace(elements=elements, body=body, patient=key if owner == promised else owner)
+    return fact._replace(elements=fact.elements.replace(before, after), body=body)
+
+
+def _referring(fact: Prepared, asked: bytes, found: bytes) -> Prepared:
+    """The fact with a conditional reference led to what it means, which may be its patient."""
+    led = _led(fact, asked, found)
+    return led._replace(patient=owner_of(fact.type, fhir.decode(led.elements)) or fact.patient)
 
 
 def _applied(patch: bytes, whole: dict[str, Any], write: Write) -> dict[str, Any] | Reason:
