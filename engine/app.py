@@ -86,7 +86,7 @@ def load(
     """Compile a configuration directory with every installed plugin; `secret` is the identity key."""
     from engine.config.load import load as compile_configuration
 
-    discover("adapters", "transforms", "engine.standards")
+    discover("adapters", "transforms", "engine.standards", "engine.api", "engine.trigger")
     return compile_configuration(config, env, environ, secret)
 
 
@@ -118,7 +118,7 @@ def describe(kind: str, as_json: bool) -> int:
     """Print every installed source, destination, transform or format with its settings."""
     from engine.config.describe import show
 
-    discover("adapters", "transforms", "engine.standards")
+    discover("adapters", "transforms", "engine.standards", "engine.api", "engine.trigger")
     print(show(kind, as_json=as_json))
     return 0
 

@@ -237,5 +237,5 @@ def discover(*packages: str) -> None:
 
 def _modules(name: str) -> Iterator[str]:
     package = importlib.import_module(name)
-    for info in pkgutil.walk_packages(package.__path__, f"{name}."):
+    for info in pkgutil.walk_packages(getattr(package, "__path__", []), f"{name}."):
         yield info.name

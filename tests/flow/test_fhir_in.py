@@ -297,6 +297,14 @@ async def test_bad_input_is_told_in_fhirs_own_way(
     assert (found, said["resourceType"]) == (status, "OperationOutcome")
 
 
+async def test_what_is_no_resource_at_all_is_kept(world: World) -> None:
+    await world.ask("POST", "/Patient", b"{ no json")
+    kept = (await world.site.messages(channel="fhir", state="REFUSED"))[-1]
+    assert kept["code"] == "not-json"
+    shown = await world.site.get(f"/admin/messages/{kept['id']}")
+    assert shown["body"]["text"] == "{ no json"
+
+
 async def test_xml_is_not_taken_and_its_entities_are_not_read(world: World) -> None:
     bomb = b'<!DOCTYPE x [<!ENTITY a "aaaa">]><Patient>&a;</Patient>'
     status, said, _ = await world.ask("POST", "/Patient", bomb, Content_Type="application/fhir+xml")

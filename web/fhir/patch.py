@@ -16,7 +16,9 @@ MEDIA = "application/json-patch+json"
 
 async def patch(running: Running, request: Request) -> Response:
     way = door(running)
-    raw = way if isinstance(way, Response) else await body(request, way.max_transaction, MEDIA)
+    if isinstance(way, Response):
+        return way
+    raw = await body(running, way, request, way.max_transaction, MEDIA)
     if isinstance(raw, Response):
         return raw
     data = base64.b64encode(raw).decode()

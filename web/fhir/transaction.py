@@ -17,9 +17,22 @@ from starlette.responses import Response
 from engine.message import Accepted, Duplicate
 from engine.running import Running
 from formats import fhir
+from store.reason import Reason
 from web.fhir.answer import answer
 from web.fhir.bundle import raw as unread
-from web.fhir.writing import Door, Json, body, door, parsed, refused, responses, stored, submit
+from web.fhir.writing import (
+    HEAD,
+    Door,
+    Json,
+    body,
+    door,
+    keep,
+    parsed,
+    refused,
+    responses,
+    stored,
+    submit,
+)  # fmt: skip
 from web.outcome import outcome
 
 ABREAST = 16
@@ -28,12 +41,14 @@ ABREAST = 16
 
 async def transaction(running: Running, request: Request) -> Response:
     way = door(running)
-    raw = way if isinstance(way, Response) else await body(request, way.max_batch)
-    bundle = raw if isinstance(raw, Response) else await parsed(raw)
+    if isinstance(way, Response):
+        return way
+    raw = await body(running, way, request, way.max_batch)
+    if isinstance(raw, Response):
+        return raw
+    bundle = await parsed(running, way, request, raw)
     if isinstance(bundle, Response):
         return bundle
-    assert isinstance(way, Door)
-    assert isinstance(raw, bytes)
     kind, entries = bundle.get("type"), bundle.get("entry", [])
     if bundle["resourceType"] != "Bundle" or kind not in ("transaction", "batch"):
         return outcome(400, "invalid", "a Bundle of type transaction or batch is taken here", place="type")
@@ -41,7 +56,7 @@ async def transaction(running: Running, request: Request) -> Response:
         return outcome(400, "structure", "the entries are no list of objects", place="Bundle.entry")
     if kind == "transaction" and len(raw) > way.max_transaction:
         text = f"a transaction is at most {way.max_transaction} bytes; send a batch, or several"
-        return outcome(413, "too-long", text)
+        return await keep(running, way, request, raw[:HEAD], Reason("too-long", text))
     do = _together if kind == "transaction" else _one_by_one
     found = await do(running, way, request, entries)
     if isinstance(found, Response):

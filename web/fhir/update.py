@@ -11,8 +11,10 @@ from web.fhir.writing import Json, body, door, parsed, single
 
 async def update(running: Running, request: Request) -> Response:
     way = door(running)
-    raw = way if isinstance(way, Response) else await body(request, way.max_transaction)
-    resource = raw if isinstance(raw, Response) else await parsed(raw)
+    if isinstance(way, Response):
+        return way
+    raw = await body(running, way, request, way.max_transaction)
+    resource = raw if isinstance(raw, Response) else await parsed(running, way, request, raw)
     if isinstance(resource, Response):
         return resource
     return await single(running, request, {"resource": resource, "request": asked(request)})

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from engine.channel import Channel
@@ -41,7 +41,12 @@ STATUS: Mapping[str, tuple[int, str]] = {
     "not-json": (400, "structure"),
     "not-fhir": (400, "structure"),
     "future-time": (422, "invalid"),
+    "media-type": (415, "not-supported"),
+    "too-long": (413, "too-long"),
+    "truncated": (400, "structure"),
 }
+HEAD = 64 * 1024
+"""Bytes kept of a body that is too long."""
 TYPES = frozenset({"application/json", "application/fhir+json", "text/json", ""})
 Json = dict[str, Any]
 
@@ -64,29 +69,48 @@ def door(running: Running) -> Door | Response:
     return outcome(405, "not-supported", text, headers={"allow": "GET"})
 
 
-async def body(request: Request, limit: int, *media: str) -> bytes | Response:
-    """The body of a write, whole; or the refusal of one that is too long or of another format."""
+async def body(running: Running, way: Door, request: Request, limit: int, *media: str) -> bytes | Response:
+    """The body of a write, whole; or the refusal of one that is too long, broken off or of another format."""
+    received = bytearray()
+    try:
+        async for chunk in request.stream():
+            received += chunk
+            if len(received) > limit:
+                reason = Reason("too-long", f"the body is longer than {limit} bytes")
+                return await keep(running, way, request, received[:HEAD], reason)
+    except ClientDisconnect:
+        reason = Reason("truncated", "the connection was lost before the body was whole")
+        return await keep(running, way, request, received, reason)
     type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if type not in (media or TYPES):
-        taken = " or ".join(media) or "application/fhir+json"
-        return outcome(415, "not-supported", f"the body must be {taken}")
-    received = bytearray()
-    async for chunk in request.stream():
-        received += chunk
-        if len(received) > limit:
-            return outcome(413, "too-long", f"the body is longer than {limit} bytes")
+        reason = Reason("media-type", f"the body must be {' or '.join(media) or 'application/fhir+json'}")
+        return await keep(running, way, request, received, reason)
     return bytes(received)
 
 
-async def parsed(raw: bytes) -> Json | Response:
+async def parsed(running: Running, way: Door, request: Request, raw: bytes) -> Json | Response:
     """A resource as the client sent it, decimals and all. A long one is read beside the event loop."""
     try:
         found = fhir.decode(raw) if len(raw) < 65536 else await asyncio.to_thread(fhir.decode, raw)
     except (ValueError, RecursionError):
-        return outcome(400, "structure", "the body is not JSON in UTF-8")
+        return await keep(running, way, request, raw, Reason("not-json", "the body is not JSON in UTF-8"))
     if not isinstance(found, dict) or not isinstance(found.get("resourceType"), str):
-        return outcome(400, "structure", "the body is not a FHIR resource", place="resourceType")
+        reason = Reason("not-fhir", "the body is not a FHIR resource", "resourceType")
+        return await keep(running, way, request, raw, reason)
     return found
+
+
+async def keep(
+    running: Running, way: Door, request: Request, raw: bytes | bytearray, reason: Reason
+) -> Response:
+    """What is no message at all is kept with its reason, within the cap of its peer, and told to the client."""
+    receipt = running.intakes[way.channel.name].refuse(Received(bytes(raw), None, peer(request)), reason)
+    await asyncio.wait([receipt])
+    return refused(receipt.result())
+
+
+def peer(request: Request) -> str:
+    return request.client.host if request.client else "local"
 
 
 async def submit(
@@ -99,8 +123,7 @@ async def submit(
     raw = fhir.encode(bundle) if len(entries) < 20 else await asyncio.to_thread(fhir.encode, bundle)
     if key is not None and _reused(running, way, key, raw):
         return Refused(Reason("conflict", "the Idempotency-Key was used for another request"))
-    peer = request.client.host if request.client else "local"
-    receipt = running.intakes[way.channel.name](Received(raw, key, peer))
+    receipt = running.intakes[way.channel.name](Received(raw, key, peer(request)))
     await asyncio.wait([receipt])  # a client that leaves does not cancel the commit
     return receipt.result()
 

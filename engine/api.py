@@ -1,4 +1,4 @@
-"""Where FHIR clients write: the engine's own HTTP server under /fhir, as a source like any other."""
+"""The FHIR API as a source: what clients write under /fhir is a message of the channel that declares it."""
 
 from __future__ import annotations
 
