@@ -1,7 +1,7 @@
 """The laboratory's own system: takes OML^O21 over MLLP and answers with ORU^R01 on the results' feed.
 
-accept: AA, then the results at once; late: AA, the results after --after seconds; error: AR, as it does not do this test;
-silent: no answer at all; garbage: an answer that is none.
+accept: AA, then the results at once; late: AA, the results after --after seconds; error: AR, as it does not do
+this test; silent: no answer at all; garbage: an answer that is none.
 """
 
 from __future__ import annotations
