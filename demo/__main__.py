@@ -191,8 +191,7 @@ def play(number: int, chapter: Chapter, stage: Stage) -> list[str]:
     wrong = [f"{chapter.wire}: {fault}" for fault in chapter.faults(stage)]
     told = sorted(name for name in chapter.partners if stage.behave.get(name, "accept") not in BEHAVED)
     if told and wrong:
-        how = ", ".join(f"{name} was told to {stage.behave[name]}" for name in told)
-        print(f"{how}:")
+        print(", ".join(f"{name} does as told: {stage.behave[name]}" for name in told))
         print("\n".join(f"       {fault}" for fault in wrong), flush=True)
         return []
     print(f"{'WRONG' if wrong else 'ok':<6}{time.monotonic() - start:4.1f} s", flush=True)

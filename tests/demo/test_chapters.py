@@ -43,7 +43,7 @@ def test_what_is_wrong_is_said_with_its_wire(stage) -> None:
 def test_what_a_partner_was_told_to_do_wrong_is_shown_and_is_no_fault_of_ours(stage, capsys) -> None:
     assert play(6, Chapter("NCPDP: a prescription", wrong, ("adt",), ("pharmacy",)), stage) == []
     out = capsys.readouterr().out
-    assert "pharmacy was told to error" in out
+    assert "pharmacy does as told: error" in out
     assert "something is missing" in out
 
 

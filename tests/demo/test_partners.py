@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import queue
 import shutil
 import socket
 import ssl
@@ -19,7 +20,7 @@ import pytest
 
 from adapters.x12.split import x12
 from demo import mllp
-from demo.partners import certificate, claims, clearinghouse, front_end, lab_system, modality, pacs
+from demo.partners import certificate, claims, clearinghouse, front_end, lab_system, modality, monitor, pacs
 from demo.partners.pharmacy import ERROR, STATUS, Pharmacy, kind_of, text
 from engine.message import Part, Reply
 from engine.plugin import Feed
@@ -305,15 +306,39 @@ def test_what_the_front_end_signs_is_valid() -> None:
         assert fhir.validate_resource(json.loads(json.dumps(resource))) == []
 
 
-# --- the broker
+# --- the bedside
 
 
 @mosquitto
-def test_the_broker_is_there_when_it_says_so(tmp_path) -> None:
+def test_the_monitor_publishes_through_the_broker(tmp_path) -> None:
     import paho.mqtt.client as mqtt
 
+    arrived: queue.Queue[bytes] = queue.Queue()
+    subscribed = threading.Event()
     with partner("broker", tmp_path) as broker:
+        port = broker.addresses["broker"]
         client = mqtt.Client(mqtt.CallbackAPIVersion.VERSION2)
-        client.connect("127.0.0.1", broker.addresses["broker"])
+        client.on_subscribe = lambda *_: subscribed.set()
+        client.on_message = lambda client, data, message: arrived.put(message.payload)
+        client.connect("127.0.0.1", port)
+        client.subscribe("ward/+/vitals", qos=1)
+        client.loop_start()
+        assert subscribed.wait(30)
+        status, (said,) = ended("monitor", tmp_path, f"127.0.0.1:{port}", "--mrn", "MRN10021", "--count", "3")
+        assert status == 0
+        assert said == {"at": "monitor", "values": 3, "published": 3, "acknowledged": 3}
+        found = [json.loads(arrived.get(timeout=30)) for _ in range(3)]
         client.disconnect()
-        assert not broker.child.ended
+        client.loop_stop()
+    assert {f["patient"] for f in found} == {"MRN10021"}
+    assert len({f["takenAt"] for f in found}) == 3
+
+
+def test_the_monitor_misbehaves_when_told_to() -> None:
+    at = datetime(2025, 3, 3, 9)
+    twice = list(monitor.readings("M", 2, at, "twice"))
+    assert len(twice) == 4
+    assert len(set(twice)) == 2
+    assert json.loads(next(monitor.readings("M", 1, at, "error")))["hr"] > 300
+    with pytest.raises(ValueError, match="Unterminated"):
+        json.loads(next(monitor.readings("M", 1, at, "garbage")))
