@@ -12,6 +12,7 @@ from typing import Any
 
 from demo.chart import Server
 from demo.children import PATIENCE, Child, Failed, Said, ask, python
+from demo.partners import broker
 
 Json = dict[str, Any]
 
@@ -49,6 +50,9 @@ class Stage:
             "LIS_HOST": "127.0.0.1",
             "LIS_PORT": str(self.addresses["lis"]),
         }
+        if broker.found():
+            self._listen("broker")
+            self.names |= {"MQTT_HOST": "127.0.0.1", "MQTT_PORT": str(self.addresses["broker"])}
 
     def enter(self, http: str, token: str, sources: Mapping[str, str]) -> None:
         """The engine is ready."""
