@@ -58,6 +58,7 @@ class Sign(StrEnum):
 
     CLOSED = "closed"  # that there will be no answer, or that nobody listens
     BROKEN = "broken"  # that a message lacks its end
+    NO = "no"  # that a message is refused
 
 
 class SourceHarness(Protocol):
