@@ -64,6 +64,7 @@ class Connection:
         while at < size:
             socket.settimeout(max(end - time.monotonic(), 0.001))
             if not (read := socket.recv_into(view[at:])):
+                self._give_up()
                 return found[:at]
             at += read
         return found
@@ -120,6 +121,12 @@ class Connection:
                 association.abort()
             else:
                 association.dul.socket.close()
+                self._give_up()
+
+    def _give_up(self) -> None:
+        """Who is gone before he asked for an association is not waited for."""
+        if self._association.requestor.primitive is None:
+            self._association.dul.to_user_queue.put(None)
 
     def settled(self) -> bool:
         """Is everything sent that was to be sent?"""

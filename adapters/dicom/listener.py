@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 
 POLL = 0.05
 """Seconds between looks whether the listener is to end."""
+_BACKLOG = 128
 _WORKLIST = "1.2.840.10008.5.1.4.31"
 
 
@@ -60,7 +61,9 @@ class Listener:
         prepare()
         self._server = self._made()
         name = f"dicom {self._terms.title}"
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(POLL,), name=name, daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(POLL,), name=name, daemon=True
+        )
         self._thread.start()
         host, port, *_ = self._server.server_address
         return host, port
@@ -80,6 +83,7 @@ class Listener:
 
     def _made(self) -> Any:
         from pynetdicom import AE, evt
+        from pynetdicom.transport import ThreadedAssociationServer
 
         terms = self._terms
         entity = AE(terms.title)
@@ -96,11 +100,12 @@ class Listener:
                 (evt.EVT_C_FIND, self._on_find),
                 (evt.EVT_REJECTED, _rejected),
             ],
+            server_class=ThreadedAssociationServer,
             request_handler=_handler(self.serve),
         )
         server.contexts = _Shared(server.contexts)
         server.daemon_threads = True
-        server.request_queue_size = 128
+        server.socket.listen(_BACKLOG)
         return server
 
     def serve(self, handler: Any) -> None:

@@ -33,7 +33,9 @@ class DicomSource(tls.Listening):
     def problems(self) -> list[str]:
         """What is wrong with the settings."""
         found = super().problems()
-        found += [f"{title!r} is no AE title" for title in (self.ae_title, *self.callers) if not _title(title)]
+        found += [
+            f"{title!r} is no AE title" for title in (self.ae_title, *self.callers) if not _title(title)
+        ]
         if not 4096 <= self.max_pdu <= 1 << 24:
             found.append("max_pdu is 4KB to 16MB")
         return found
@@ -45,7 +47,9 @@ class DicomSource(tls.Listening):
         listener = Listener(self._terms(), intake, self.context())
         host, port = await asyncio.to_thread(listener.open)
         try:
-            ready(f"{'dicoms' if self.certificate else 'dicom'}://{f'[{host}]' if ':' in host else host}:{port}")
+            ready(
+                f"{'dicoms' if self.certificate else 'dicom'}://{f'[{host}]' if ':' in host else host}:{port}"
+            )
             await asyncio.get_running_loop().create_future()
         finally:
             await asyncio.to_thread(listener.close)
@@ -64,4 +68,10 @@ class DicomSource(tls.Listening):
 
 def _title(title: str) -> bool:
     """AE (PS3.5 6.2): 1 to 16 printable characters without a backslash, not blank."""
-    return 0 < len(title.strip()) and len(title) <= 16 and title.isascii() and title.isprintable() and "\\" not in title
+    return (
+        0 < len(title.strip())
+        and len(title) <= 16
+        and title.isascii()
+        and title.isprintable()
+        and "\\" not in title
+    )

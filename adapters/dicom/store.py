@@ -17,7 +17,9 @@ OUT_OF_RESOURCES = 0xA700
 DOES_NOT_MATCH = 0xA900
 CANNOT_UNDERSTAND = 0xC000
 
-OTHER_CLASS = Reason("other-sop-class", "the data set is not of the class that the command names", "SOPClassUID")
+OTHER_CLASS = Reason(
+    "other-sop-class", "the data set is not of the class that the command names", "SOPClassUID"
+)
 OTHER_INSTANCE = Reason(
     "other-instance", "the data set is not the instance that the command names", "SOPInstanceUID"
 )

@@ -6,6 +6,7 @@ message   a data set by its keywords                   moment   DA, TM and DT as
 """
 
 from formats.dicom.charset import Undecodable
+from formats.dicom.encoding import Broken
 from formats.dicom.file import BROKEN, NOT_DICOM, Meta, header, read_meta, wrapped
 from formats.dicom.message import Item, Message, keyword, parse, sop_class_name, tag
 from formats.dicom.moment import date, moment
@@ -13,6 +14,7 @@ from formats.dicom.moment import date, moment
 __all__ = [
     "BROKEN",
     "NOT_DICOM",
+    "Broken",
     "Item",
     "Message",
     "Meta",

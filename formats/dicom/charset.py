@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 _ESCAPED = re.compile(rb"\x1b[^\x1b]*|[^\x1b]+")
-_RESET = re.compile(rb"[\\^=\r\n\f\t]")  # after these the first character set is in force again (PS3.5 6.1.2.5.3)
+_RESET = re.compile(
+    rb"[\\^=\r\n\f\t]"
+)  # after these the first character set is in force again (PS3.5 6.1.2.5.3)
 _ASCII = ("", "ISO_IR 6", "ISO 2022 IR 6")
 
 

@@ -26,7 +26,9 @@ IMPLEMENTATION = "2.25.315612748926370926839746130271640142921"
 _META_MOST = 64 << 10
 
 NOT_DICOM = Reason("not-dicom", "the bytes are not a DICOM file: preamble and meta information are missing")
-BROKEN = Reason("broken-data-set", "the data set breaks off, or is not in the transfer syntax that was agreed")
+BROKEN = Reason(
+    "broken-data-set", "the data set breaks off, or is not in the transfer syntax that was agreed"
+)
 
 
 class Meta(NamedTuple):
@@ -69,7 +71,9 @@ def read_meta(file: IO[bytes]) -> Meta:
     while inner.more():
         each = inner.next()
         found[each.tag] = inner.value(each, _META_MOST) or b""
-    uids = (found.get(tag, b"").rstrip(b"\0 ").decode("latin-1") for tag in (0x00020002, 0x00020003, 0x00020010))
+    uids = (
+        found.get(tag, b"").rstrip(b"\0 ").decode("latin-1") for tag in (0x00020002, 0x00020003, 0x00020010)
+    )
     return Meta(*uids, data=length.data + value + rest)
 
 
