@@ -16,7 +16,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from demo.chart import Server
 from demo.children import PATIENCE, Child, Failed, Said, ask, chartwire, python, ready
 from demo.queues import waiting
 from demo.seen import Seen, complete, faults
-from demo.stage import BEHAVED, PARTNERS, Stage
+from demo.stage import BEHAVED, PACKAGES, PARTNERS, Stage
 from demo.story import known, story
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,10 +42,10 @@ STOPPING = ("hospital", "laboratory", "engine", "receivers")  # so that nothing 
 class Demo:
     """One showing: its processes, where they keep their things, and what was seen."""
 
-    def __init__(self, place: Path, behave: Mapping[str, str]) -> None:
+    def __init__(self, place: Path, behave: Mapping[str, str], without: Collection[str] = ()) -> None:
         self.place = place
         self.data, self.archive = place / "data", place / "archive"
-        self.stage = Stage(place, behave)
+        self.stage = Stage(place, behave, without)
         self.story = story()
         self.seen = Seen()
         self.progress = summary.Progress(self.story)
@@ -61,7 +61,7 @@ class Demo:
         self.stage.open(names)
         engine = self._start(
             "engine",
-            chartwire("run", "--config", str(ROOT), "--data", str(self.data)),
+            chartwire("run", "--config", str(self._configuration()), "--data", str(self.data)),
             names | self.stage.names,
         )
         told = ready(engine, self.data)
@@ -77,6 +77,16 @@ class Demo:
         env = {k: v for k, v in os.environ.items() if not k.startswith("CHARTWIRE_")} | dict(more or {})
         child = self._children[name] = Child(name, command, self._heard, self.place / f"{name}.log", env)
         return child
+
+    def _configuration(self) -> Path:
+        """The repository's own; without a broker, a copy without the channel that would wait for one."""
+        if self.stage.has("mosquitto"):
+            return ROOT
+        copy = self.place / "configuration"
+        shutil.copytree(ROOT / "channels", copy / "channels", ignore=shutil.ignore_patterns("vitals*.yaml"))
+        for name in ("routes.yaml", "authorities.yaml"):
+            shutil.copy(ROOT / name, copy)
+        return copy
 
     def _addresses(self) -> dict[str, str]:
         """The configuration's ${NAMES}: free ports, so that two demos can run side by side."""
@@ -171,7 +181,8 @@ def show(demo: Demo, stay: bool) -> int:
     print(f"\n{MARTA.given} {MARTA.family} ({MARTA.mrn}), one stay over every wire:", flush=True)
     for number, chapter in enumerate(CHAPTERS, start=1):
         wrong += play(number, chapter, demo.stage)
-    print(f"\nchartwire case {MARTA.mrn}\n{demo.case()}")
+    print(f"\nchartwire case {MARTA.mrn}\n", flush=True)
+    wrong += told(demo)
     (demo.place / "wrong.txt").write_text("".join(f"{w}\n" for w in wrong))
     print("\n".join(summary.verdict(wrong)), flush=True)
     if stay:
@@ -184,7 +195,7 @@ def show(demo: Demo, stay: bool) -> int:
 def play(number: int, chapter: Chapter, stage: Stage) -> list[str]:
     """One chapter and the line that says how it went; what is wrong after it."""
     print(f"  {number}  {chapter.title:<66}", end="", flush=True)
-    if gone := chapter.uninstalled():
+    if gone := [package for package in chapter.programs if not stage.has(package)]:
         print(f"left out: needs {', '.join(gone)}: apt-get install {' '.join(gone)}")
         return []
     start = time.monotonic()
@@ -196,6 +207,15 @@ def play(number: int, chapter: Chapter, stage: Stage) -> list[str]:
         return []
     print(f"{'WRONG' if wrong else 'ok':<6}{time.monotonic() - start:4.1f} s", flush=True)
     return wrong
+
+
+def told(demo: Demo) -> list[str]:
+    """Her case as the engine tells it, for people; what is wrong with it."""
+    try:
+        print(demo.case())
+    except Failed as failed:
+        return [str(failed)]
+    return []
 
 
 def _on_signals(handler: Any) -> None:
@@ -227,10 +247,13 @@ def main() -> int:
         "--behave", action="append", default=[], type=_behaviour, metavar="PARTNER=HOW",
         help=f"how a partner behaves; one of {', '.join(PARTNERS)}, whose --help says how it can",
     )  # fmt: skip
+    parser.add_argument(
+        "--without", action="append", default=[], choices=sorted(PACKAGES), help="as if it were not installed"
+    )
     asked = parser.parse_args()
     stay = not asked.exit
     place = Path(tempfile.mkdtemp(prefix="chartwire-demo-"))
-    demo = Demo(place, dict(asked.behave))
+    demo = Demo(place, dict(asked.behave), asked.without)
     _on_signals(signal.default_int_handler)
     try:
         status = show(demo, stay)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,21 @@ BEHAVED = ("accept", "late", "twice")
 """Behaviours after which everything must add up as usual."""
 
 
-class Stage:
-    """`behave`: how partners were told to behave, by their names; the others do what is right."""
+def _dcmtk() -> bool:
+    return all(map(shutil.which, ("findscu", "storescu")))
 
-    def __init__(self, place: Path, behave: Mapping[str, str]) -> None:
+
+PACKAGES: Mapping[str, Callable[[], Any]] = {"dcmtk": _dcmtk, "mosquitto": broker.found}
+"""What partners are made of, by the names of the Debian packages: is it installed?"""
+
+
+class Stage:
+    """`behave`: how partners were told to behave, by their names; the others do what is right. `without`: packages
+    that are not there whatever the machine has."""
+
+    def __init__(self, place: Path, behave: Mapping[str, str], without: Collection[str] = ()) -> None:
         self.place = place
+        self._without = without
         self.behave = behave
         self.http = self.token = ""
         self.data = place / "data"
@@ -50,9 +61,12 @@ class Stage:
             "LIS_HOST": "127.0.0.1",
             "LIS_PORT": str(self.addresses["lis"]),
         }
-        if broker.found():
+        if self.has("mosquitto"):
             self._listen("broker")
             self.names |= {"MQTT_HOST": "127.0.0.1", "MQTT_PORT": str(self.addresses["broker"])}
+
+    def has(self, package: str) -> bool:
+        return package not in self._without and bool(PACKAGES[package]())
 
     def enter(self, http: str, token: str, sources: Mapping[str, str]) -> None:
         """The engine is ready."""

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def stage(tmp_path) -> Stage:
-    made = Stage(tmp_path, {"pharmacy": "error"})
+    made = Stage(tmp_path, {"pharmacy": "error"}, without=["dcmtk"])
     made.sources = {"adt": "mllp://127.0.0.1:1"}
     return made
 
@@ -26,8 +26,7 @@ def wrong(stage):
 
 
 def test_a_chapter_without_its_program_is_left_out_and_says_what_to_install(stage, capsys) -> None:
-    chapter = Chapter("DICOM: a picture", wrong, ("adt",), programs={"dcmtk": lambda: None})
-    assert play(4, chapter, stage) == []
+    assert play(4, Chapter("DICOM: a picture", wrong, ("adt",), programs=("dcmtk",)), stage) == []
     assert "left out: needs dcmtk: apt-get install dcmtk" in capsys.readouterr().out
 
 
