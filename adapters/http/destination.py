@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
 from adapters import tls
@@ -29,6 +29,13 @@ IDLE = 10.0
 _NONE = Secret()
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token: RFC 9110, 5.6.2
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
+
+
+class Said(NamedTuple):
+    """A whole answer."""
+
+    status: int
+    reply: bytes
 
 
 @destination("http")
@@ -100,6 +107,13 @@ class HttpDestination:
 
     async def deliver(self, delivery: Delivery) -> Outcome:
         """One attempt."""
+        said = await self._exchange(delivery, delivery.body)
+        if not isinstance(said, Said):
+            return said
+        return outcome(said.status, said.reply, control(delivery.body), self.answers)
+
+    async def _exchange(self, delivery: Delivery, body: bytes) -> Said | Outcome:
+        """Post it; what came back, or why nothing usable did."""
         from aiohttp import ClientError
 
         attempt = _Attempt()
@@ -107,7 +121,7 @@ class HttpDestination:
             async with self._open().request(
                 self.method,
                 self.url,
-                data=delivery.body,
+                data=body,
                 headers=self._headers(delivery),
                 allow_redirects=False,
                 trace_request_ctx=attempt,
@@ -117,7 +131,7 @@ class HttpDestination:
             return attempt.failed(error)
         if reply is None:
             return Unknown(Reason("long-answer", "the answer is longer than max_answer"))
-        return outcome(response.status, reply, control(delivery.body), self.answers)
+        return Said(response.status, reply)
 
     async def close(self) -> None:
         """Close every connection; a delivery under way ends as Unknown."""

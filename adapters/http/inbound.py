@@ -7,7 +7,7 @@ import hmac
 import json
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import structlog
 
@@ -52,10 +52,37 @@ class Body(NamedTuple):
     broken: Reason | None = None
 
 
+class Dialect(Protocol):
+    """How a receipt is said in an answer, and what the sender's own key of a message is."""
+
+    def key(self, request: BaseRequest, data: bytes) -> str | None: ...
+
+    def refusal(self, data: bytes) -> Reason | None:
+        """Why a whole body is refused before anyone looks at what it means."""
+
+    def answer(self, receipt: Receipt, body: Body, limit: int) -> Response: ...
+
+
+class Plain:
+    """Status codes and a line of JSON; the key is `Idempotency-Key`, else MSH-10."""
+
+    def key(self, request: BaseRequest, data: bytes) -> str | None:
+        return request.headers.get("Idempotency-Key") or control(data).decode("latin-1") or None
+
+    def refusal(self, data: bytes) -> Reason | None:
+        return None
+
+    def answer(self, receipt: Receipt, body: Body, limit: int) -> Response:
+        return _answer(receipt, body, limit)
+
+
 class Inbound:
     """Answers the requests of one listener until it is stopped."""
 
-    def __init__(self, intake: Intake, path: str, token: str, limit: int, within: float) -> None:
+    def __init__(
+        self, intake: Intake, path: str, token: str, limit: int, within: float, dialect: Dialect
+    ) -> None:
+        self._dialect = dialect
         self._intake = intake
         self._path = path
         self._token = f"Bearer {token}".encode() if token else b""
@@ -79,7 +106,7 @@ class Inbound:
         if isinstance(receipt, Uncertain):
             log.warning("http.uncertain", peer=request.remote)
             request.protocol.force_close()
-        found = _answer(receipt, body, self._limit)
+        found = self._dialect.answer(receipt, body, self._limit)
         return _closing(found) if body.broken else found
 
     def _no_message(self, request: BaseRequest) -> Response | None:
@@ -117,9 +144,8 @@ class Inbound:
     async def _receipt(self, request: BaseRequest, body: Body) -> Receipt:
         if body.broken is STOPPING:
             return Unavailable(STOPPING)
-        key = request.headers.get("Idempotency-Key") or control(body.data).decode("latin-1") or None
-        received = Received(body.data, key, request.remote or "")
-        if reason := _refusal(body, self._limit):
+        received = Received(body.data, self._dialect.key(request, body.data), request.remote or "")
+        if reason := _refusal(body, self._limit) or self._dialect.refusal(body.data):
             future = self._intake.refuse(received, reason)
         else:
             future = self._intake(received)
@@ -134,29 +160,38 @@ def _refusal(body: Body, limit: int) -> Reason | None:
     return None if body.data.strip() else EMPTY
 
 
+def status_of(receipt: Refused, body: Body, limit: int) -> int:
+    """Why it was refused, as HTTP says it."""
+    if body.broken:
+        return 408
+    return 413 if body.size > limit else 415 if receipt.unsupported else 422
+
+
 def _answer(receipt: Receipt, body: Body, limit: int) -> Response:
     match receipt:
         case Accepted(_, bytes(reply)) | Duplicate(_, bytes(reply)):
-            return _response(200, reply, {"Content-Type": kind(reply)})
+            return response(200, reply, {"Content-Type": kind(reply)})
         case Accepted(message):
             return _said(202, {"message": message})
         case Duplicate(message):
             return _said(200, {"message": message, "duplicate": True})
-        case Refused(reason, unsupported):
-            status = 408 if body.broken else 413 if body.size > limit else 415 if unsupported else 422
-            return _said(status, {"code": reason.code, "text": reason.text, "place": reason.place})
+        case Refused(reason):
+            return _said(
+                status_of(receipt, body, limit),
+                {"code": reason.code, "text": reason.text, "place": reason.place},
+            )
         case Unavailable(reason):
             return _said(503, {"code": reason.code, "text": reason.text}, {"Retry-After": str(AFTER)})
         case Uncertain():
-            return _response(503, b"", {})  # never sent: the connection is closed
+            return response(503, b"", {})  # never sent: the connection is closed
 
 
 def _said(status: int, content: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
     text = json.dumps(content).encode() + b"\n"
-    return _response(status, text, {"Content-Type": "application/json", **(headers or {})})
+    return response(status, text, {"Content-Type": "application/json", **(headers or {})})
 
 
-def _response(status: int, body: bytes, headers: Mapping[str, str]) -> Response:
+def response(status: int, body: bytes, headers: Mapping[str, str]) -> Response:
     from aiohttp.web import Response
 
     return Response(status=status, body=body, headers={**headers, "Server": "chartwire"})

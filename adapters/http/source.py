@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from adapters import tls
 from engine.plugin import Intake, Ready, source
 from engine.settings import Seconds, Secret, Size
+
+if TYPE_CHECKING:
+    from adapters.http.inbound import Dialect
 
 _NONE = Secret()
 
@@ -35,6 +38,11 @@ class HttpSource(tls.Listening):
         bad = not self.path.startswith("/") or "?" in self.path
         return super().problems() + (['path begins with "/" and holds no "?"'] if bad else [])
 
+    def _dialect(self) -> Dialect:
+        from adapters.http.inbound import Plain
+
+        return Plain()
+
     async def run(self, intake: Intake, ready: Ready) -> None:
         """Listen until cancelled, then answer what is in hand. OSError: the address cannot be had."""
         from aiohttp import web
@@ -44,7 +52,7 @@ class HttpSource(tls.Listening):
         if found := self.problems():
             raise ValueError("; ".join(found))
         secure = self.context()
-        inbound = Inbound(intake, self.path, self.token, self.max_body, self.timeout)
+        inbound = Inbound(intake, self.path, self.token, self.max_body, self.timeout, self._dialect())
         server = web.Server(
             inbound.answer, logger=QUIET, access_log=None, keepalive_timeout=_IDLE, lingering_time=_LINGER
         )

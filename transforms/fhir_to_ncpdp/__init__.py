@@ -1,0 +1,1 @@
+"""FHIR to NCPDP SCRIPT: a signed prescription of the chart is told to its pharmacy."""
