@@ -39,12 +39,12 @@ def prepare() -> None:
     """Once in a process, before the first association. Nothing of a data set is logged."""
     from pynetdicom import _config, dimse_messages
 
-    ordinary = dimse_messages.NamedTemporaryFile
+    ordinary = dimse_messages.NamedTemporaryFile  # type: ignore[attr-defined]
 
     def file(*args: Any, **named: Any) -> Any:
         return _CURRENT.create() if _CURRENT.create else ordinary(*args, **named)
 
-    dimse_messages.NamedTemporaryFile = file  # type: ignore[assignment, attr-defined]
+    dimse_messages.NamedTemporaryFile = file  # type: ignore[attr-defined]
     _config.STORE_RECV_CHUNKED_DATASET = True
     _config.STORE_SEND_CHUNKED_DATASET = True
     _config.LOG_HANDLER_LEVEL = "none"

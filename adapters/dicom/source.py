@@ -69,7 +69,7 @@ class DicomSource(tls.Listening):
 def _title(title: str) -> bool:
     """AE (PS3.5 6.2): 1 to 16 printable characters without a backslash, not blank."""
     return (
-        0 < len(title.strip())
+        bool(title.strip())
         and len(title) <= 16
         and title.isascii()
         and title.isprintable()

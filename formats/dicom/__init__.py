@@ -8,7 +8,7 @@ message   a data set by its keywords                   moment   DA, TM and DT as
 from formats.dicom.charset import Undecodable
 from formats.dicom.encoding import Broken
 from formats.dicom.file import BROKEN, NOT_DICOM, Meta, header, read_meta, wrapped
-from formats.dicom.message import Item, Message, keyword, parse, sop_class_name, tag
+from formats.dicom.message import Item, Message, keyword, parse, sop_class_name, tag, vr
 from formats.dicom.moment import date, moment
 
 __all__ = [
@@ -27,5 +27,6 @@ __all__ = [
     "read_meta",
     "sop_class_name",
     "tag",
+    "vr",
     "wrapped",
 ]

@@ -71,10 +71,11 @@ def read_meta(file: IO[bytes]) -> Meta:
     while inner.more():
         each = inner.next()
         found[each.tag] = inner.value(each, _META_MOST) or b""
-    uids = (
-        found.get(tag, b"").rstrip(b"\0 ").decode("latin-1") for tag in (0x00020002, 0x00020003, 0x00020010)
-    )
-    return Meta(*uids, data=length.data + value + rest)
+
+    def uid(tag: int) -> str:
+        return found.get(tag, b"").rstrip(b"\0 ").decode("latin-1")
+
+    return Meta(uid(0x00020002), uid(0x00020003), uid(0x00020010), length.data + value + rest)
 
 
 def _small(file: IO[bytes], how: Encoding) -> bytes:

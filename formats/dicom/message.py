@@ -229,6 +229,11 @@ def dictionary_vr(number: int) -> str:
         return "UN"
 
 
+def vr(keyword: str) -> str:
+    """The VR of PS3.6."""
+    return dictionary_vr(tag(keyword))
+
+
 def _known(number: int, vr: str) -> str:
     """The VR that is written, or where it says nothing, that of PS3.6."""
     return dictionary_vr(number) if vr in ("", "UN") else vr

@@ -114,8 +114,6 @@ async def echoscu(address: str, *options: str, called: str = "CHARTWIRE") -> End
 
 async def findscu(address: str, folder: Path, *keys: str, options: tuple[str, ...] = ()) -> list[Any]:
     """The worklist items that `findscu -W` gets; it fails the test if the query does."""
-    from pydicom import dcmread
-
     wanted = [part for key in keys for part in ("-k", key)]
     command = (
         "findscu",
@@ -131,6 +129,13 @@ async def findscu(address: str, folder: Path, *keys: str, options: tuple[str, ..
     )
     ended = await run(*command)
     assert ended.status == 0, ended.out
+    return found_in(folder)
+
+
+def found_in(folder: Path) -> list[Any]:
+    """The responses that `findscu -X` has written."""
+    from pydicom import dcmread
+
     return [dcmread(file, force=True) for file in sorted(folder.glob("rsp*.dcm"))]
 
 
