@@ -157,7 +157,7 @@ def prescribed(stage: Stage) -> Iterator[str]:
     heard = stage.until(lambda: stage.heard("pharmacy", kind="NewRx", again=False)) or []
     if len(heard) != 1:
         yield f"the pharmacy has heard of {len(heard)} prescriptions, not of one"
-    answers = stage.until(lambda: list(stage.messages("pharmacy_answers"))) or []
+    answers = stage.until(lambda: list(stage.messages("pharmacy"))) or []
     if [(a["kind"], a["state"]) for a in answers] != [("Status", "STORED")]:
         yield f"the engine has {[(a['kind'], a['state']) for a in answers]} of the pharmacy, not one Status"
 
@@ -223,7 +223,7 @@ CHAPTERS = (
     ),
     Chapter(
         "NCPDP SCRIPT: the pharmacy takes the prescription",
-        prescribed, ("fhir", "prescriptions", "pharmacy_answers"), ("front_end", "pharmacy"),
+        prescribed, ("fhir", "prescriptions", "pharmacy"), ("front_end", "pharmacy"),
     ),
     Chapter("MQTT: a monitor at her bed", watched, ("vitals",), ("monitor",), ("mosquitto",)),
     Chapter("ADT over MLLP: she goes home", discharged, ("adt",)),

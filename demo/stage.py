@@ -13,7 +13,7 @@ from typing import Any
 
 from demo.chart import Server
 from demo.children import PATIENCE, Child, Failed, Said, ask, python
-from demo.partners import broker
+from demo.partners import broker, certificate
 
 Json = dict[str, Any]
 
@@ -56,14 +56,21 @@ class Stage:
         """Start the partners that listen; `names` are where the engine is going to listen."""
         self._listen("lab_system", "--results", f"127.0.0.1:{names['LAB_PORT']}")
         self._listen("pacs")
-        self._listen("pharmacy")
-        self.names = {
-            "LIS_HOST": "127.0.0.1",
-            "LIS_PORT": str(self.addresses["lis"]),
-        }
+        self._pharmacy(names["PHARMACY_IN_PORT"])
+        self.names |= {"LIS_HOST": "127.0.0.1", "LIS_PORT": str(self.addresses["lis"])}
         if self.has("mosquitto"):
             self._listen("broker")
             self.names |= {"MQTT_HOST": "127.0.0.1", "MQTT_PORT": str(self.addresses["broker"])}
+
+    def _pharmacy(self, port: str) -> None:
+        """Over HTTPS where a certificate can be made; the engine trusts that one."""
+        answers = ("--answers", f"http://127.0.0.1:{port}/script")
+        if made := certificate.make(self.place):
+            self._listen("pharmacy", *answers, "--certificate", str(made[0]), "--key", str(made[1]))
+            self.names["SSL_CERT_FILE"] = str(made[0])
+        else:
+            self._listen("pharmacy", *answers)
+        self.names["PHARMACY_URL"] = self.addresses["pharmacy"]
 
     def has(self, package: str) -> bool:
         return package not in self._without and bool(PACKAGES[package]())
