@@ -187,7 +187,7 @@ class Intake:
             connection.run("ROLLBACK TO verdict")
             connection.run("RELEASE verdict")
             asked = filed.processed
-        refused = replace(asked, state=State.REFUSED, said=(), outgoing=())
+        refused = replace(asked, state=State.REFUSED, said=(), outgoing=(), relates="")
         return file(connection, self._identity, refused, now)
 
     def refuse(self, received: Received, reason: Reason, *, unsupported: bool = False) -> Future[Receipt]:
