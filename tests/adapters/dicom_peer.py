@@ -40,14 +40,11 @@ def instance(
         else:
             setattr(made, keyword, value)
     if pixels:
-        made.Rows, made.Columns, made.SamplesPerPixel, made.PhotometricInterpretation = (
-            1,
-            pixels,
-            1,
-            "MONOCHROME2",
-        )
+        columns = min(pixels, 1 << 14)
+        made.Rows, made.Columns, made.SamplesPerPixel = max(pixels // columns, 1), columns, 1
+        made.PhotometricInterpretation = "MONOCHROME2"
         made.BitsAllocated, made.BitsStored, made.HighBit, made.PixelRepresentation = 8, 8, 7, 0
-        made.PixelData = bytes(n % 251 for n in range(min(pixels, 1 << 16))) * max(pixels >> 16, 1)
+        made.PixelData = (bytes(range(251)) * (pixels // 251 + 1))[:pixels]
         made["PixelData"].VR = "OB"
     made.file_meta = FileMetaDataset()
     made.file_meta.TransferSyntaxUID = syntax
