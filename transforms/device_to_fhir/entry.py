@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,8 +23,7 @@ VITAL_SIGNS = {
         {"system": "http://terminology.hl7.org/CodeSystem/observation-category", "code": "vital-signs"}
     ]
 }
-LATE = 86_400_000_000
-"""Microseconds: how far ahead of the engine's clock a device's may be is the channel's future_limit."""
+_NUMBER = re.compile(r"-?\d{1,12}(\.\d{1,12})?", re.ASCII)
 Json = dict[str, Any]
 
 
@@ -105,15 +105,25 @@ def _measured(message: device.Message, schema: Device) -> dict[str, Decimal] | R
         value = device.value(message.data, metric.from_)
         if value is None:
             continue
-        if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        number = _number(value)
+        if number is None:
             return Reason("not-a-number", "the value is no number", metric.from_)
         if metric.unit_from and _text(device.value(message.data, metric.unit_from)) not in metric.unit_is:
             return Reason("unknown-unit", "the device's unit is not among those declared", metric.unit_from)
-        number = Decimal(value) if metric.scale == "1" else Decimal(value) * Decimal(metric.scale)
+        number = number if metric.scale == "1" else number * Decimal(metric.scale)
         if not metric.possible(number):
             return Reason("implausible", "the value is outside of what can be", metric.from_)
         found[name] = number
     return found or Reason("nothing-measured", "the reading holds none of the declared values")
+
+
+def _number(value: Any) -> Decimal | None:
+    """A number, or the text of one, which some devices send."""
+    if isinstance(value, bool) or not isinstance(value, int | Decimal | str):
+        return None
+    if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+        return None
+    return Decimal(value)
 
 
 def _observations(

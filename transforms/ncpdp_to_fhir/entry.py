@@ -17,7 +17,7 @@ from formats import script
 from store.facts import Belongs, Clock, Fact
 from store.identity import Identifier, Patient, reference
 from store.reason import Reason
-from transforms.ncpdp_to_fhir.parties import human, pharmacy, prescriber, said_patient
+from transforms.ncpdp_to_fhir.parties import born, date, human, pharmacy, prescriber, said_patient
 
 NDC = "http://hl7.org/fhir/sid/ndc"
 RXNORM = "http://www.nlm.nih.gov/research/umls/rxnorm"
@@ -77,13 +77,18 @@ def _facts(about: About, drug: Any, order: str) -> list[Fact | Belongs] | Reason
     quantity = _quantity(message, drug)
     if isinstance(quantity, Reason):
         return quantity
+    written = date(message.first("WrittenDate/Date", "WrittenDate/DateTime", "WrittenDate", below=drug))
+    if written is None:
+        return Reason("bad-date", "it is no date", "Body/NewRx/MedicationPrescribed/WrittenDate")
+    if date(born(message, human(message))) is None:
+        return Reason("bad-date", "it is no date", "Body/NewRx/Patient/DateOfBirth")
     elements: Json = {
         "identifier": [{"system": system, "value": order}],
         "status": "active",
         "intent": "order",
         "medicationCodeableConcept": _drug(message, drug),
         "subject": reference("Patient", patient.key),
-        "authoredOn": message.first("WrittenDate/Date", "WrittenDate/DateTime", "WrittenDate", below=drug),
+        "authoredOn": written,
         "requester": reference("Practitioner", who) if who else None,
         "reasonCode": _reasons(message, drug),
         "note": [{"text": note}] if (note := message.text("Note", drug)) else None,
@@ -107,8 +112,8 @@ def _drug(message: script.Message, drug: Any) -> Json:
     codings = [
         {"system": system, "code": code}
         for each in coded
-        if (system := DRUG_CODES.get(message.text("Qualifier", each)))
-        if (code := message.text("Code", each))
+        if (system := DRUG_CODES.get(message.text("Qualifier", each) or each.get("Qualifier") or ""))
+        if (code := message.text("Code", each) or (each.text or "").strip())
     ]
     flat = message.text("DrugCoded/ProductCode", drug)
     if not codings and flat and message.text("DrugCoded/ProductCodeQualifier", drug) == "ND":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 from typing import Any
 
 from engine.plugin import Feed
@@ -12,6 +14,7 @@ from store.identity import Patient
 NPI = "http://hl7.org/fhir/sid/us-npi"
 NCPDP = "http://terminology.hl7.org/NamingSystem/NCPDPProviderIdentificationNumber"
 GENDERS = {"M": "male", "F": "female", "U": "unknown"}
+_DATE = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:T.*)?$")
 Json = dict[str, Any]
 Found = tuple[bytes | None, list[Fact]]
 
@@ -23,13 +26,28 @@ def human(message: script.Message) -> Any:
     return patient if inner is None else inner
 
 
+def born(message: script.Message, person: Any) -> str:
+    return message.first("DateOfBirth/Date", "DateOfBirth", below=person)
+
+
+def date(text: str) -> str | None:
+    """A FHIR date of CCYY-MM-DD, CCYYMMDD or a time on that day; "" of none, None of what is no date."""
+    match = _DATE.match(text)
+    if not text:
+        return ""
+    try:
+        return datetime.date(*map(int, match.groups())).isoformat() if match else None
+    except ValueError:
+        return None
+
+
 def said_patient(message: script.Message, person: Any, patient: Patient, clock: Clock) -> Fact:
     gender = GENDERS.get(message.text("Gender", person), "")
     elements: Json = {
         "identifier": [{"system": patient.authority.namespace, "value": patient.value}],
         "name": _names(message, person),
         "gender": gender,
-        "birthDate": message.first("DateOfBirth/Date", "DateOfBirth", below=person),
+        "birthDate": date(born(message, person)),
         "address": _address(message, person),
         "telecom": _telecom(message, person),
     }
