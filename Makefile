@@ -36,6 +36,8 @@ bench: .venv/.project
 
 soak: .venv/.project
 	@CHARTWIRE_ROUNDS=200 $(BIN)/pytest tests/crash tests/property
+	@$(BIN)/python -m tests.bench.claims
+	@$(BIN)/python -m tests.bench.wires memory
 	@$(BIN)/python -m tests.bench.soak $(ARGS)
 
 lint: .venv/.project

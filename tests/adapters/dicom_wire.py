@@ -6,6 +6,7 @@ Nothing of the product and of pynetdicom is used, so a mistake that both ends sh
 from __future__ import annotations
 
 import asyncio
+import ssl
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -135,15 +136,20 @@ async def read_pdu(reader: asyncio.StreamReader) -> tuple[int, bytes] | None:
 
 
 async def read_message(
-    reader: asyncio.StreamReader, first: bytes
+    reader: asyncio.StreamReader,
+    first: bytes,
+    keep: bool = True,
+    seen: Callable[[int], None] = lambda size: None,
 ) -> tuple[int, dict[int, bytes], bytes] | None:
     """(context, command, data set) of which `first` is the first P-DATA."""
     sets, got, context = {1: b"", 0: b""}, first, 0
     while True:
         at = 0
+        seen(len(got))
         while at < len(got):
             size, context, flags = struct.unpack_from(">LBB", got, at)
-            sets[flags & 1] += got[at + 6 : at + 4 + size]
+            if keep or flags & 1:
+                sets[flags & 1] += got[at + 6 : at + 4 + size]
             at += 4 + size
             if flags & 2 and (not flags & 1 or number(command_of(sets[1]), 0x0800) == 0x0101):
                 return context, command_of(sets[1]), sets[0]
@@ -257,6 +263,9 @@ class Receiver:
     reply: Reply = success
     agree: Callable[[bytes], bytes] = associate_ac
     port: int = 0
+    keep: bool = True  # the data sets too
+    tls: ssl.SSLContext | None = None
+    longest: int = 0  # of the PDUs that came
     got: list[Stored] = field(default_factory=list)
     asked: list[bytes] = field(default_factory=list)
     writers: list[tuple[Stored, asyncio.StreamWriter, int]] = field(default_factory=list)
@@ -265,7 +274,7 @@ class Receiver:
     _came: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -290,13 +299,16 @@ class Receiver:
                     writer.write(self.agree(body))
                 elif kind == RELEASE:
                     writer.write(pdu(RELEASED, bytes(4)))
-                elif kind == DATA and (message := await read_message(reader, body)):
+                elif kind == DATA and (message := await read_message(reader, body, self.keep, self._seen)):
                     await self._stored(message, writer)
                 else:
                     break
         finally:
             self._open.discard(writer)
             writer.close()
+
+    def _seen(self, size: int) -> None:
+        self.longest = max(self.longest, size)
 
     async def _stored(
         self, message: tuple[int, dict[int, bytes], bytes], writer: asyncio.StreamWriter

@@ -7,8 +7,9 @@ import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import paho.mqtt.client as mqtt
@@ -21,7 +22,7 @@ listener {port} 127.0.0.1
 allow_anonymous true
 persistence true
 persistence_location {home}/
-autosave_interval 1
+autosave_interval {saves}
 autosave_on_changes true
 max_queued_messages 0
 max_inflight_messages 100
@@ -32,7 +33,7 @@ user root
 class Broker:
     """Mosquitto, which can be killed and started again with what it had."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, saves: int) -> None:
         self._program = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin")
         if self._program is None:
             pytest.skip("no Mosquitto here: `make test` installs it with apt-get")
@@ -40,7 +41,7 @@ class Broker:
             free.bind(("127.0.0.1", 0))
             self.port: int = free.getsockname()[1]
         self._file = home / "mosquitto.conf"
-        self._file.write_text(CONFIGURATION.format(port=self.port, home=home))
+        self._file.write_text(CONFIGURATION.format(port=self.port, home=home, saves=saves))
         self._process: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
@@ -68,12 +69,19 @@ class Broker:
 
 
 @contextmanager
-def broker(home: Path) -> Iterator[Broker]:
-    made = Broker(home)
+def broker(home: Path, saves: int = 1) -> Iterator[Broker]:
+    """`saves`: after how many changes Mosquitto writes down what it has."""
+    made = Broker(home, saves)
     try:
         yield made
     finally:
         made.kill()
+
+
+def batched(payloads: Iterable[bytes], size: int) -> Iterator[list[bytes]]:
+    rest = iter(payloads)
+    while window := list(islice(rest, size)):
+        yield window
 
 
 class Publisher:
@@ -92,6 +100,14 @@ class Publisher:
         except (RuntimeError, ValueError):
             return False
         return sent.is_published()
+
+    def publish_all(self, topic: str, payloads: Iterable[bytes]) -> None:
+        """As fast as the broker takes them; returns when it has all of them."""
+        for window in batched(payloads, 1000):
+            sent = [self._client.publish(topic, payload, qos=1) for payload in window]
+            for each in sent:
+                each.wait_for_publish(DEADLINE)
+                assert each.is_published()
 
     def close(self) -> None:
         self._client.disconnect()

@@ -24,7 +24,8 @@ def newrx(
 <Patient><HumanPatient><Identification><MedicalRecordIdentificationNumberEHR>{mrn}</MedicalRecordIdentificationNumberEHR>
 </Identification><Name><LastName>Doe</LastName><FirstName>Jane</FirstName></Name><Gender>F</Gender>
 <DateOfBirth><Date>1980-02-03</Date></DateOfBirth></HumanPatient></Patient>
-<Pharmacy><Identification><NCPDPID>6557744</NCPDPID></Identification><BusinessName>Corner Drugs</BusinessName></Pharmacy>
+<Pharmacy><Identification><NCPDPID>6557744</NCPDPID></Identification>
+<BusinessName>Corner Drugs</BusinessName></Pharmacy>
 <Prescriber><NonVeterinarian><Identification><NPI>1003000126</NPI></Identification>
 <Name><LastName>Okafor</LastName><FirstName>Ijeoma</FirstName></Name></NonVeterinarian></Prescriber>
 <MedicationPrescribed><DrugDescription>{drug}</DrugDescription>
@@ -32,7 +33,8 @@ def newrx(
 <Quantity><Value>21</Value><CodeListQualifier>38</CodeListQualifier>
 <QuantityUnitOfMeasure><Code>C48480</Code></QuantityUnitOfMeasure></Quantity><DaysSupply>7</DaysSupply>
 <WrittenDate><Date>2026-03-01</Date></WrittenDate><Substitutions>0</Substitutions><NumberOfRefills>1</NumberOfRefills>
-<Sig><SigText>One capsule three times a day</SigText></Sig>{more}</MedicationPrescribed></NewRx></Body></Message>""".encode()
+<Sig><SigText>One capsule three times a day</SigText></Sig>{more}</MedicationPrescribed>
+</NewRx></Body></Message>""".encode()
 
 
 def answer(kind: str, id: str, relates: str, code: str) -> bytes:

@@ -232,10 +232,14 @@ KEYS = (
 )  # fmt: skip
 
 
-async def asked(world: World, folder: Path, *keys: str) -> list[Any]:
+def emptied(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
     for file in folder.iterdir():
         file.unlink()
+
+
+async def asked(world: World, folder: Path, *keys: str) -> list[Any]:
+    await asyncio.to_thread(emptied, folder)
     return await findscu(world.address, folder, *keys)
 
 

@@ -7,6 +7,7 @@ their own; their CPU is stated, because they share the cores with the engine.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import shutil
 import statistics
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from store.database.sqlite import Sqlite
-from tests.bench import ceilings
+from tests.bench import ceilings, wires
 from tests.engine_process import ROOT, EngineProcess, port_of
 
 Figures = dict[str, list[float]]
@@ -179,6 +180,8 @@ def main() -> None:
         end_to_end(figures, "adt", int(4000 * chosen.scale), round)
         end_to_end(figures, "oru", int(1000 * chosen.scale), round)
     report(figures)
+    print()
+    asyncio.run(wires.figures(chosen.rounds))
 
 
 if __name__ == "__main__":
