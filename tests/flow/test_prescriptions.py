@@ -41,7 +41,8 @@ order_by: patient
 PHARMACY = """
 channel: pharmacy
 source:
-  ncpdp: {{port: 0, path: /script, account: HOUSE, receivers: [HOUSE], certificate: "{certificate}", key: "{key}", max_body: 64KB}}
+  ncpdp:
+    {{port: 0, path: /script, account: HOUSE, receivers: [HOUSE], max_body: 64KB, certificate: "{certificate}", key: "{key}"}}
 format: script
 timezone: UTC
 authority: mrn
@@ -62,6 +63,9 @@ routes:
     to: pharmacy
     expect: {{within: 700ms, answers: pharmacy}}
 """
+NPI = "http://hl7.org/fhir/sid/us-npi"
+NCPDP = "http://terminology.hl7.org/NamingSystem/NCPDPProviderIdentificationNumber"
+PERSON = {"name": [{"family": "Doe", "given": ["Jane"]}], "birthDate": "1980-02-03"}
 Json = dict[str, Any]
 
 
@@ -83,23 +87,29 @@ class World:
     async def prescribe(self, mrn: str, **more: Any) -> Json:
         """A signed prescription with its patient, prescriber and pharmacy; the transaction's response."""
         names = {kind: f"urn:uuid:{kind}" for kind in ("Patient", "Practitioner", "Organization")}
-        npi, ncpdp = (
-            "http://hl7.org/fhir/sid/us-npi",
-            "http://terminology.hl7.org/NamingSystem/NCPDPProviderIdentificationNumber",
-        )
         rx = {
             "resourceType": "MedicationRequest", "status": "active", "intent": "order", "authoredOn": "2026-03-01",
             "medicationCodeableConcept": {"text": "Amoxicillin 500 mg"}, "subject": {"reference": names["Patient"]},
             "requester": {"reference": names["Practitioner"]}, "dosageInstruction": [{"text": "One & only < twice"}],
-            "dispenseRequest": {"performer": {"reference": names["Organization"]}, "quantity": {"value": 21, "unit": "capsule"}},
+            "dispenseRequest": {
+                "performer": {"reference": names["Organization"]}, "quantity": {"value": 21, "unit": "capsule"},
+            },
             **more,
         }  # fmt: skip
-        made = [
-            (names["Patient"], {"resourceType": "Patient", "identifier": [{"system": "urn:test:mrn", "value": mrn}], "name": [{"family": "Doe", "given": ["Jane"]}], "birthDate": "1980-02-03"}, f"identifier=urn:test:mrn|{mrn}"),
-            (names["Practitioner"], {"resourceType": "Practitioner", "identifier": [{"system": npi, "value": "1003000126"}], "name": [{"family": "Okafor"}]}, f"identifier={npi}|1003000126"),
-            (names["Organization"], {"resourceType": "Organization", "identifier": [{"system": ncpdp, "value": "6557744"}], "name": "Corner Drugs"}, f"identifier={ncpdp}|6557744"),
-            ("", rx, ""),
-        ]  # fmt: skip
+        known = {
+            "Patient": ("urn:test:mrn", mrn, PERSON),
+            "Practitioner": (NPI, "1003000126", {"name": [{"family": "Okafor"}]}),
+            "Organization": (NCPDP, "6557744", {"name": "Corner Drugs"}),
+        }
+        made: list[tuple[str, Json, str]] = [
+            (
+                names[kind],
+                {"resourceType": kind, "identifier": [{"system": system, "value": value}], **rest},
+                f"identifier={system}|{value}",
+            )
+            for kind, (system, value, rest) in known.items()
+        ]
+        made.append(("", rx, ""))
         entries = [
             {
                 **({"fullUrl": url} if url else {}),
@@ -309,13 +319,14 @@ async def test_an_order_number_of_somebody_else_is_refused(world: World) -> None
 
 async def test_what_nobody_here_knows_survives_a_round_trip(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    routes = f'destinations:\n  copy: {{files: {{directory: "{out}", create: true}}}}\nroutes:\n  - {{from: pharmacy, to: copy}}\n'
+    copy = f'{{files: {{directory: "{out}", create: true}}}}'
+    routes = f"destinations:\n  copy: {copy}\nroutes:\n  - {{from: pharmacy, to: copy}}\n"
     channel = PHARMACY.format(certificate="", key="").replace(', certificate: "", key: ""', "")
     async with running(tmp_path, {"channels/pharmacy.yaml": channel, "routes.yaml": routes}) as site:
         sender = await Sender.connect(site.sources["pharmacy"])
         body = newrx("K1", more="<ns:Unheard xmlns:ns='urn:x' a='1'>of &#233; <ns:B/></ns:Unheard>")
         assert text((await sender.ask(body)).body, "Code") == "010"
         await site.deliveries("K1", "DELIVERED")
-        (copy,) = out.iterdir()
-        assert copy.read_bytes() == body
+        (sent,) = out.iterdir()
+        assert sent.read_bytes() == body
         await sender.leave()
