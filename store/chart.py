@@ -8,14 +8,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from formats import fhir
-from store import search
+from store import compartment, search
 from store.database import Connection, one
 from store.database.statements import load
 from store.facts import Belongs, Link, Write
-from store.fold import Body, Said, fold, overlay
+from store.fold import Body, overlay
 from store.identity import reference
 from store.prepared import Prepared
 from store.reason import Reason
+from store.refold import refolded
+from store.resource import CONTESTED
 from store.survivor import Survivors, survivors
 from store.write import Answer, resolve
 
@@ -25,7 +27,6 @@ SHARED = frozenset({"active", "meta"})
 UNOWNED = frozenset({"ImagingStudy"})
 """Types whose keys are of their own identifier alone, so that two patients can be said to have the same one."""
 OTHERS = "the chart knows it as another patient's; correct it at the source, or merge the two"
-CONTESTED = {"system": "urn:chartwire:flag", "code": "contested-identifier"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,10 +198,7 @@ class _Filing:
             self._put(id, type, key, version, old, self._folded(id, type))
 
     def _folded(self, id: int, type: str) -> Body | None:
-        rows = self.connection.all(SQL.facts, (id,))
-        body = fold(
-            type, [Said(c, fhir.decode(x), event, cancels, bool(e)) for c, event, cancels, e, x in rows]
-        )
+        body = refolded(self.connection, type, id)
         return self._derived(id, body) if body is not None and type == "Patient" else body
 
     def _body(self, id: int, version: int) -> Body:
@@ -213,10 +211,18 @@ class _Filing:
         low, high = search.period(new) if new else (None, None)
         self.connection.run(SQL.promote, (version + 1, int(new is not None), self.now, low, high, id))
         self._version(id, type, key, version + 1, fhir.encode(new) if new is not None else None)
+        if new is not None and compartment.moved(type, old or {}, new):
+            self._owned(id, type, old, new)
         before = search.tokens(type, old) if old else set()
         after = search.tokens(type, new) if new else set()
         self.connection.many(SQL.drop_token, [(kind, value, id) for kind, value in before - after])
         self.tokens += [(kind, value, id) for kind, value in after - before]
+
+    def _owned(self, id: int, type: str, old: Body | None, new: Body) -> None:
+        """Search by patient follows what the resource says; one that comes to be says it by its first fact."""
+        owner = compartment.owner_of(type, new)
+        if owner is not None or old is not None:
+            self.connection.run(SQL.own, (self._node(owner) if owner else None, id))
 
     def _version(self, id: int, type: str, key: bytes, number: int, body: bytes | None) -> None:
         self.versions.append((id, number, self.message, self.now, body))

@@ -1,5 +1,5 @@
 -- name: find
-SELECT id, version, live, head, patient FROM resource WHERE key = $1
+SELECT id, version, live, head, patient, type FROM resource WHERE key = $1
 
 -- name: create
 INSERT INTO resource (type, key, patient, version, live, head, updated, low, high)
@@ -131,7 +131,13 @@ JOIN survivor s ON s.survivor = coalesce(o.survivor, p.id) JOIN resource r ON r.
 WHERE p.key = $1
 
 -- name: compartment
-SELECT 1 FROM resource WHERE patient = $1 AND live = 1 LIMIT 1
+-- what is there of a patient, and of those who were merged into this one
+SELECT key FROM resource WHERE live = 1 AND patient IN (
+  SELECT id FROM resource WHERE id = $1 UNION ALL SELECT patient FROM survivor WHERE survivor = $2
+) LIMIT $3
+
+-- name: own
+UPDATE resource SET patient = $1 WHERE id = $2
 
 -- name: holders
 -- whose are the resources of a type with an identifier? texts from $2 up to $3, kind 1 is `identifier`

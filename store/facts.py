@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 if TYPE_CHECKING:
+    from store.identity import Identity
     from store.prepared import Prepared
 
 ANY = "*"
@@ -115,7 +116,10 @@ class Write:
     """One entry of what a FHIR client asks for. `key` is the resource's, or the one that it will get if `criteria`
     find none; None where it must be found. `fact` holds the whole resource (POST, PUT), with a clock that means
     nothing yet. `claims` are the keys of a patient's other identifiers, with their places; `asked` the conditional
-    references (`Patient?identifier=...`) in it. `place` is `Bundle.entry[3]`.
+    references (`Patient?identifier=...`) in it; `refers` the keys of entries that it refers to and that may be found
+    to be there under another key. `named` is the id that the resource of a conditional update gives itself; `link`
+    what it says of who replaces whom, which only the chart can say. `identity` tells whom a patch of identifiers
+    names. `place` is `Bundle.entry[3]`.
     """
 
     method: Method
@@ -128,4 +132,8 @@ class Write:
     if_none_match: bool = False
     claims: tuple[tuple[bytes, str], ...] = ()
     asked: tuple[str, ...] = ()
+    refers: tuple[bytes, ...] = ()
+    named: str = ""
+    link: Any = None
     patch: bytes = b""
+    identity: Identity | None = None

@@ -13,19 +13,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
+from urllib.parse import parse_qsl
 
 from formats import fhir
-from store import criteria, search
-from store.compartment import owner_of
+from store import criteria, refer, search
+from store.claims import Claims, claims
+from store.compartment import owner_of, stranger
 from store.criteria import Criterion
 from store.database import Connection, one
 from store.database.statements import load
 from store.facts import ANY, Clock, Fact, Link, Write
-from store.fold import DERIVED, WHOLE
+from store.fold import WHOLE
 from store.identity import fhir_id
+from store.patch import patched
 from store.prepared import Prepared, prepare
 from store.reason import Reason
-from store.resource import instant
+from store.refold import refolded
+from store.resource import instant, own
 
 SQL = load("store", "chart.sql")
 ORDER: Mapping[str, int] = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 3}
@@ -34,7 +38,7 @@ ORDER: Mapping[str, int] = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 3}
 def ready(write: Write) -> Write | Reason:
     """The write with its resource validated, encoded and indexed, without looking at the chart."""
     if write.type not in search.SUPPORTED:
-        return _reason("not-supported", "there is no such resource type here", write)
+        return _reason("unknown-type", "there is no such resource type here", write)
     if not isinstance(write.fact, Fact):
         return write
     fact = prepare(write.fact)
@@ -63,15 +67,17 @@ class Resolved(NamedTuple):
 
 
 class Current(NamedTuple):
-    """A resource as it is: `live` false means that there is none now, `version` 0 that there never was."""
+    """A resource as it is: `live` false means that there is none now, `version` 0 that there never was.
+    `patient`: the row of whose it is."""
 
     version: int
     live: bool
     head: bytes
     id: int
+    patient: int | None
 
 
-NOWHERE = Current(0, False, b"", 0)
+NOWHERE = Current(0, False, b"", 0, None)
 
 
 def resolve(connection: Connection, now: int, writes: Sequence[Write]) -> Resolved | Reason:
@@ -94,37 +100,50 @@ class _Work:
     connection: Connection
     now: int
     found: list[Write] = field(default_factory=list)  # with the keys that they turned out to have
-    moved: dict[bytes, tuple[bytes, bytes, bytes]] = field(default_factory=dict)
-    """A promised key -> its id, the key that was there, the id of that."""
+    moved: dict[bytes, bytes] = field(default_factory=dict)  # a promised key -> the one that was there
     touched: set[bytes] = field(default_factory=set)
-    known: dict[bytes, Current] = field(default_factory=dict)
+    deleted: set[bytes] = field(default_factory=set)
+    known: dict[tuple[str, bytes], Current] = field(default_factory=dict)
+    meant: dict[str, list[bytes] | Reason] = field(default_factory=dict)  # by conditional references
     facts: list[Prepared] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
 
     # -- which resource it is, and whether it may be done
 
     def find(self, write: Write) -> Answer | Reason:
-        if write.criteria:
-            keys = self._matches(write.type, write.criteria, write.place)
-            if isinstance(keys, Reason):
-                return keys
-            if len(keys) > 1:
-                return _reason("precondition", "more than one resource matches the condition", write)
-            if keys and write.key is not None:
-                self.moved[write.key] = _id(write.key), keys[0], _id(keys[0])
-            if keys and write.method == "POST":  # it is there already: nothing is done
-                return Answer("200 OK", write.type, keys[0])
-            write = replace(write, key=keys[0] if keys else write.key)
-        if write.key is None:
-            return self._unmatched(write)
-        if write.key in self.touched:
-            return _reason("invalid", "the same resource is written twice", write)
-        self.touched.add(write.key)
-        current = self.current(write.key)
-        if reason := _refusal(write, current):
+        sought = self._sought(write) if write.criteria else write
+        if not isinstance(sought, Write):
+            return sought
+        assert sought.key is not None
+        if sought.key in self.touched:
+            return _reason("duplicate", "the same resource is written twice", write)
+        self.touched.add(sought.key)
+        if write.method == "DELETE":
+            self.deleted.add(sought.key)
+        current = self.current(write.type, sought.key)
+        if reason := _refusal(sought, current):
             return reason
-        self.found.append(write)
-        return Answer(_status(write, current), write.type, write.key)
+        self.found.append(sought)
+        return Answer(_status(write, current), write.type, sought.key)
+
+    def _sought(self, write: Write) -> Write | Answer | Reason:
+        """What the conditions find: the write of that resource, or what became of it already."""
+        keys = self._matches(write.type, write.criteria, write.place)
+        if isinstance(keys, Reason):
+            return keys
+        if len(keys) > 1:
+            return _reason("precondition", "more than one resource matches the condition", write)
+        if not keys:
+            return _unmatched(write)
+        if write.named and write.named != fhir_id(keys[0]):
+            return _reason(
+                "mismatch", "the resource has another id than the one that the condition finds", write
+            )
+        if write.key is not None:
+            self.moved[write.key] = keys[0]
+        if write.method == "POST":  # it is there already: nothing is done
+            return Answer("200 OK", write.type, keys[0])
+        return replace(write, key=keys[0])
 
     def _matches(self, type: str, asked: Sequence[tuple[str, str]], place: str) -> list[bytes] | Reason:
         wanted: list[Criterion] = []
@@ -137,34 +156,33 @@ class _Work:
         rows = self.connection.all(*criteria.found(type, wanted, 0, 2))
         return [bytes(row[1]) for row in rows]
 
-    def _unmatched(self, write: Write) -> Answer | Reason:
-        if write.method == "DELETE":
-            return Answer("204 No Content", write.type, None)
-        return _reason("not-found", "no resource matches the condition", write)
-
-    def current(self, key: bytes) -> Current:
-        """As it is before anything is written."""
-        if (found := self.known.get(key)) is None:
+    def current(self, type: str, key: bytes) -> Current:
+        """As it is before anything is written. A resource of another type is none."""
+        if (found := self.known.get((type, key))) is None:
             row = one(self.connection, SQL.find, (key,))
-            found = Current(row[1], bool(row[2]), bytes(row[3]), row[0]) if row else NOWHERE
-            self.known[key] = found
+            there = row is not None and row[5] == type
+            found = Current(row[1], bool(row[2]), bytes(row[3]), row[0], row[4]) if row and there else NOWHERE
+            self.known[type, key] = found
         return found
 
     # -- what it comes to
 
     def do(self, write: Write) -> Reason | None:
         assert write.key is not None
-        current = self.current(write.key)
+        current = self.current(write.type, write.key)
         clock = self._clock(current)
         if write.method == "DELETE":
             return self._delete(write, current, clock)
         fact = self._patched(write, current) if write.method == "PATCH" else self._whole(write, current)
         if isinstance(fact, Reason):
             return fact
-        if reason := self._nobody(fact, write) or self._held(fact.key, write):
+        claimed = _claims(write, fact)
+        if isinstance(claimed, Reason):
+            return claimed
+        if reason := self._whose(fact, write, current) or self._held(fact.key, claimed):
             return reason
         self.facts.append(fact._replace(clock=clock))
-        self.links += [Link(key, fact.key, clock, "claim", place) for key, place in write.claims]
+        self.links += [Link(key, fact.key, clock, "claim", place) for key, place in claimed]
         return None
 
     def _clock(self, current: Current) -> Clock:
@@ -174,82 +192,149 @@ class _Work:
     def _whole(self, write: Write, current: Current) -> Prepared | Reason:
         assert isinstance(write.fact, Prepared)
         assert write.key is not None
+        if write.link is not None and write.link != self._stored(current).get("link"):
+            return _reason("invalid", LINKED, write)
         fact = write.fact._replace(key=write.key)
         for text in write.asked:
-            key = self._asked(text, write)
-            if isinstance(key, Reason):
-                return key
-            fact = _referring(fact, text.encode(), b"%s/%s" % (text.split("?")[0].encode(), _id(key)))
-        for promised, (before, there, after) in self.moved.items():
-            if before in fact.elements:
-                owner = there if fact.patient == promised else fact.patient
-                fact = _led(fact, before, after)._replace(patient=owner)
+            keys = self._asked(text, write)
+            if isinstance(keys, Reason):
+                return keys
+            fact = refer.conditional(fact, text, keys[0])
+        for key in write.refers:
+            if key in self.moved:
+                fact = refer.promised(fact, key, self.moved[key])
+        if fact.type == "Patient" and current.live and self._survivor(current.id) != current.id:
+            fact = self._undeclared(fact, current)
         return fact._replace(cancels=ANY) if current.version else fact
 
-    def _asked(self, text: str, write: Write) -> bytes | Reason:
+    def _undeclared(self, fact: Prepared, current: Current) -> Prepared:
+        """That one who was replaced is not active is the chart's word; the client only gives it back."""
+        said = fact.read()
+        if said.get("active") is not False:
+            return fact
+        before = (refolded(self.connection, fact.type, current.id) or {}).get("active")
+        said = {k: v for k, v in {**said, "active": before}.items() if v is not None}
+        made = prepare(Fact(fact.type, fact.key, fact.clock, said, fact.patient, fact.event, fact.cancels))
+        assert isinstance(made, Prepared)
+        return made
+
+    def _asked(self, text: str, write: Write) -> list[bytes] | Reason:
         """The one resource that a conditional reference means."""
-        type, _, query = text.partition("?")
-        if type not in search.SUPPORTED:
-            return _reason("invalid", "a conditional reference is to a type that is not here", write)
-        asked = tuple((name, value) for name, _, value in (p.partition("=") for p in query.split("&")))
-        keys = self._matches(type, asked, write.place)
+        if (keys := self.meant.get(text)) is None:
+            keys = self.meant[text] = self._meant(text, write)
         if isinstance(keys, Reason):
-            return keys
+            return replace(keys, place=write.place)
         if len(keys) != 1:
             text = f"a conditional reference matches {'no' if not keys else 'more than one'} resource"
             return _reason("precondition", text, write)
-        return keys[0]
+        return keys
+
+    def _meant(self, text: str, write: Write) -> list[bytes] | Reason:
+        type, _, query = text.partition("?")
+        if type not in search.SUPPORTED:
+            return _reason("invalid", "a conditional reference is to a type that is not here", write)
+        return self._matches(type, parse_qsl(query, keep_blank_values=True), write.place)
 
     def _patched(self, write: Write, current: Current) -> Prepared | Reason:
+        stored = self._stored(current)
+        meta = {**stored.get("meta", {}), "versionId": str(current.version)}
+        about = {"resourceType": write.type, "id": fhir_id(write.key or b"")}
+        made = patched({**about, **stored, "meta": meta}, write.patch, write.place)
+        if isinstance(made, Reason):
+            return made
+        if write.type == "Patient" and made.get("link") != stored.get("link"):
+            return _reason("invalid", LINKED, write)
+        return _changed(write, own({**about, **stored}), own(made))
+
+    def _stored(self, current: Current) -> dict[str, Any]:
+        if not current.live:
+            return {}
         body: dict[str, Any] = fhir.decode(self.connection.all(SQL.body, (current.id, current.version))[0][0])
-        whole = {"resourceType": write.type, "id": fhir_id(write.key or b""), **body}
-        patched = _applied(write.patch, whole, write)
-        if isinstance(patched, Reason):
-            return patched
-        elements = {k: v for k, v in patched.items() if k not in ("resourceType", "id", "meta")}
-        if found := fhir.problems(write.type, elements):
-            return Reason("invalid", f"after the patch: {found[0].text}", found[0].path)
-        assert write.key is not None
-        owner = owner_of(write.type, elements) or (write.key if write.type == "Patient" else None)
-        if write.type in WHOLE:
-            fact = prepare(Fact(write.type, write.key, Clock(0), elements, owner, cancels=ANY))
-        else:
-            names = {*elements, *body} - {name for type, name in DERIVED if type == write.type}
-            said = {name: elements.get(name) for name in names if elements.get(name) != body.get(name)}
-            fact = prepare(Fact(write.type, write.key, Clock(0), said, owner, establishes=False))
-        return Reason("invalid", fact.text, fact.place) if isinstance(fact, Reason) else fact
+        return body
 
     def _delete(self, write: Write, current: Current, clock: Clock) -> Reason | None:
         if not current.live:
             return None
-        if write.type == "Patient" and one(self.connection, SQL.compartment, (current.id,)):
+        if write.type == "Patient" and self._left(current):
             return _reason("conflict", "other resources are this patient's; delete those first", write)
         fact = prepare(Fact(write.type, write.key or b"", clock, {}, cancels=ANY, establishes=False))
         assert not isinstance(fact, Reason)
         self.facts.append(fact)
         return None
 
-    def _nobody(self, fact: Prepared, write: Write) -> Reason | None:
-        """Whose it is must be known: a patient who is in the chart, or comes with the same transaction."""
-        owner = fact.patient
-        if owner is None or owner == fact.key or owner in self.touched:
-            return None
-        if self.current(owner).live:
-            return None
-        return _reason("invalid", "it refers to a patient who is not here", write)
+    def _left(self, current: Current) -> bool:
+        """Would anything of the patient's be left behind?"""
+        limit = len(self.deleted) + 1
+        rows = self.connection.all(SQL.compartment, (current.id, current.id, limit))
+        return any(bytes(key) not in self.deleted for (key,) in rows)
 
-    def _held(self, key: bytes, write: Write) -> Reason | None:
+    def _whose(self, fact: Prepared, write: Write, current: Current) -> Reason | None:
+        """Whose it is must be known: a patient who is in the chart, or comes with the same transaction. What is one
+        patient's does not become another's."""
+        if fact.patient is None or fact.patient == fact.key:
+            return None
+        owner = self.current("Patient", fact.patient)
+        if fact.patient in self.deleted or not (owner.live or fact.patient in self.touched):
+            return _reason("invalid", "it refers to a patient who is not here", write)
+        if current.patient is None or self._survivor(current.patient) == self._survivor(owner.id):
+            return None
+        text = "it is another patient's; delete it there, and create it here"
+        return _reason("other-patient", text, write)
+
+    def _held(self, key: bytes, claimed: Claims) -> Reason | None:
         """An identifier that tells who somebody is cannot be written into another's record: that would merge them."""
-        own = self._survivor(self.current(key))
-        for claimed, place in write.claims:
-            other = self.current(claimed)
-            if other.live and self._survivor(other) != own:
+        own = self._survivor(self.current("Patient", key).id) if claimed else 0
+        for other, place in claimed:
+            holder = self.current("Patient", other)
+            if holder.live and self._survivor(holder.id) != own:
                 return Reason("contested-identifier", "another patient holds this identifier", place)
         return None
 
-    def _survivor(self, current: Current) -> int:
-        found = one(self.connection, SQL.survivor_of, (current.id,))
-        return int(found[0]) if found else current.id
+    def _survivor(self, id: int) -> int:
+        found = one(self.connection, SQL.survivor_of, (id,))
+        return int(found[0]) if found else id
+
+
+LINKED = "who replaces whom is said by a merge (ADT^A40), not by writing Patient.link"
+
+
+def _unmatched(write: Write) -> Write | Answer | Reason:
+    """Conditions that nothing meets (R4 http.html#cond-update, #3.1.0.7.1)."""
+    match write.method:
+        case "DELETE":
+            return Answer("204 No Content", write.type, None)
+        case "PATCH":
+            return _reason("not-found", "no resource matches the condition", write)
+        case "PUT" if write.named:
+            return _reason("not-allowed", "ids are given by this server: leave it out", write)
+    return replace(write, method="POST")
+
+
+def _claims(write: Write, fact: Prepared) -> Claims | Reason:
+    """The identifiers that nobody else may hold; those of a patch are known only now."""
+    if write.method != "PATCH" or write.identity is None:
+        return tuple(each for each in write.claims if each[0] != fact.key)
+    return claims(write.identity, fact.read(), fact.key, write.place)
+
+
+def _changed(write: Write, before: dict[str, Any], after: dict[str, Any]) -> Prepared | Reason:
+    """What a patch says: the elements that it changed, or, of a type whose values move together, all of them."""
+    assert write.key is not None
+    if found := fhir.problems(write.type, after):
+        return Reason("invalid", f"after the patch: {found[0].text}", found[0].path)
+    if element := stranger(write.type, after):
+        return _reason("invalid", f"{element} refers to a patient who is not here", write)
+    owner = write.key if write.type == "Patient" else owner_of(write.type, after)
+    whole = write.type in WHOLE
+    names = [name for name in {**before, **after} if whole or _differ(before.get(name), after.get(name))]
+    said = {name: after.get(name) for name in names if not whole or name in after}
+    cancels = ANY if whole else ""
+    fact = prepare(Fact(write.type, write.key, Clock(0), said, owner, cancels=cancels, establishes=whole))
+    return Reason("invalid", fact.text, fact.place) if isinstance(fact, Reason) else fact
+
+
+def _differ(a: Any, b: Any) -> bool:
+    return a != b or fhir.canonical(a) != fhir.canonical(b)  # 6.3 and 6.30 differ
 
 
 def _refusal(write: Write, current: Current) -> Reason | None:
@@ -262,9 +347,10 @@ def _refusal(write: Write, current: Current) -> Reason | None:
         return _reason("conflict", text, write)
     if write.method == "PUT" and not current.version and not write.criteria:
         return _reason("not-allowed", "ids are given by this server: create it with POST", write)
-    if write.method == "PATCH" and not current.live:
-        code = "gone" if current.version else "not-found"
-        return _reason(code, "there is no such resource to patch", write)
+    if write.method == "PATCH" and not current.live and current.version:
+        return _reason("gone", "the resource was deleted", write)
+    if write.method in ("PATCH", "DELETE") and not current.version:
+        return _reason("not-found", "there is no such resource", write)
     return None
 
 
@@ -276,36 +362,6 @@ def _status(write: Write, current: Current) -> str:
 
 def _reason(code: str, text: str, write: Write) -> Reason:
     return Reason(code, text, write.place)
-
-
-def _id(key: bytes) -> bytes:
-    return fhir_id(key).encode()
-
-
-def _led(fact: Prepared, before: bytes, after: bytes) -> Prepared:
-    """The fact with one reference led elsewhere. Ids are opaque and long, so bytes can be replaced."""
-    body = fact.body.replace(before, after) if fact.body is not None else None
-    return fact._replace(elements=fact.elements.replace(before, after), body=body)
-
-
-def _referring(fact: Prepared, asked: bytes, found: bytes) -> Prepared:
-    """The fact with a conditional reference led to what it means, which may be its patient."""
-    led = _led(fact, asked, found)
-    return led._replace(patient=owner_of(fact.type, fhir.decode(led.elements)) or fact.patient)
-
-
-def _applied(patch: bytes, whole: dict[str, Any], write: Write) -> dict[str, Any] | Reason:
-    """JSON Patch (RFC 6902)."""
-    import jsonpatch
-
-    try:
-        patched = jsonpatch.JsonPatch(fhir.decode(patch)).apply(whole)
-    except jsonpatch.JsonPatchTestFailed:
-        return _reason("precondition", "a test of the patch failed", write)
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, ValueError, TypeError):
-        return _reason("invalid", "the patch cannot be applied to the resource", write)
-    same = isinstance(patched, dict) and all(patched.get(k) == whole[k] for k in ("resourceType", "id"))
-    return patched if same else _reason("invalid", "a patch cannot change what a resource is", write)
 
 
 def reply(answers: Sequence[Answer]) -> bytes:

@@ -6,22 +6,19 @@ whenever the message is read. A patient whose identifier tells who he is has the
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from engine.message import State, Stop
 from engine.plugin import Feed, transform
-from store.compartment import owner_of
+from store.claims import claims, told
+from store.compartment import owner_of, stranger
 from store.facts import ANY, Clock, Fact, Method, Write
-from store.identity import Identifier, Patient, fhir_id
+from store.identity import Patient
 from store.reason import Reason
+from store.resource import own
 from transforms.fhir_to_chart.entry import Entry, named_key, patch_of, read
-
-MANAGED = frozenset({"resourceType", "id", "meta", "text"})
-KEPT_META = ("profile", "security", "tag")
-BLANK = "blank-patient-id"
-_CONDITIONAL = re.compile(r"[A-Z][A-Za-z]+\?.+")
+from transforms.fhir_to_chart.reference import Led, Names, names
 
 
 @transform("fhir_to_chart")
@@ -38,29 +35,26 @@ def fhir_to_chart(body: Mapping[str, Any], feed: Feed) -> Sequence[Write] | Stop
 
 def _writes(body: Mapping[str, Any], feed: Feed) -> list[Write] | Reason:
     entries: list[Entry] = []
+    keys: list[bytes | None] = []
     for n, given in enumerate(body.get("entry", ())):
         entry = read(given, f"Bundle.entry[{n}]")
         if isinstance(entry, Reason):
             return entry
-        entries.append(entry)
-    keys: list[bytes | None] = []
-    for n, entry in enumerate(entries):
         key = _key(entry, n, str(body.get("id", "")), feed)
         if isinstance(key, Reason):
             return key
+        entries.append(entry)
         keys.append(key)
-    names = {e.full_url: _name(e.type, k) for e, k in zip(entries, keys, strict=True) if e.full_url and k}
+    named = names(entries, keys)
+    if isinstance(named, Reason):
+        return named
     writes: list[Write] = []
     for entry, key in zip(entries, keys, strict=True):
-        write = _write(entry, key, names, feed)
+        write = _write(entry, key, named, feed)
         if isinstance(write, Reason):
             return write
         writes.append(write)
     return writes
-
-
-def _name(type: str, key: bytes) -> str:
-    return f"{type}/{fhir_id(key)}"
 
 
 def _key(entry: Entry, n: int, bundle: str, feed: Feed) -> bytes | Reason | None:
@@ -70,99 +64,69 @@ def _key(entry: Entry, n: int, bundle: str, feed: Feed) -> bytes | Reason | None
     if entry.method in ("PATCH", "DELETE"):
         return None
     if entry.type == "Patient":
-        patient = _patient(entry, feed)
-        if isinstance(patient, Patient):
-            return patient.key
+        patient = told(feed.identity, entry.resource, f"{entry.place}.resource")
         if patient is not None:
-            return patient
+            return patient.key if isinstance(patient, Patient) else patient
     return feed.identity.key(entry.type, "fhir", bundle, str(n))
 
 
-def _patient(entry: Entry, feed: Feed) -> Patient | Reason | None:
-    """Who the identifiers say that it is; None: they do not say. A blank one is never accepted."""
-    given = entry.resource.get("identifier")
-    found = [i for i in given if isinstance(i, Mapping)] if isinstance(given, list) else []
-    place = f"{entry.place}.resource.identifier"
-    read = [
-        Identifier(str(i.get("value", "")), (str(i.get("system", "")),), "", f"{place}[{n}]")
-        for n, i in enumerate(found)
-    ]
-    if any(not i.value.strip() for i in read):
-        return Reason("invalid", "an identifier has no value; leave it out, or correct it", place)
-    patient = feed.identity.patient(read) if read else None
-    if isinstance(patient, Reason):
-        return (
-            None if patient.code in ("unknown-authority", BLANK) else Reason("invalid", patient.text, place)
-        )
-    return patient
-
-
-def _write(entry: Entry, key: bytes | None, names: Mapping[str, str], feed: Feed) -> Write | Reason:
+def _write(entry: Entry, key: bytes | None, named: Names, feed: Feed) -> Write | Reason:
     about = (entry.type, key, entry.place)
     conditions = (entry.criteria, entry.if_match, entry.if_none_match)
-    match entry.method:
-        case "DELETE":
-            return Write("DELETE", *about, None, *conditions)
-        case "PATCH":
-            patch = patch_of(entry)
-            return (
-                patch if isinstance(patch, Reason) else Write("PATCH", *about, None, *conditions, patch=patch)
-            )
+    if entry.method == "DELETE":
+        return Write("DELETE", *about, None, *conditions)
+    if entry.method == "PATCH":
+        patch = patch_of(entry)
+        if isinstance(patch, Reason):
+            return patch
+        identity = feed.identity if entry.type == "Patient" else None
+        return Write("PATCH", *about, None, *conditions, patch=patch, identity=identity)
     assert key is not None
-    if reason := _misnamed(entry):
+    return _whole(entry, key, named, feed)
+
+
+def _whole(entry: Entry, key: bytes, named: Names, feed: Feed) -> Write | Reason:
+    led = Led(named)
+    elements = led.lead(own(entry.resource))
+    claimed = (
+        claims(feed.identity, elements, key, f"{entry.place}.resource") if entry.type == "Patient" else ()
+    )
+    if reason := _misnamed(entry) or _astray(entry, elements, led):
         return reason
-    asked: list[str] = []
-    elements = _elements(entry, names, asked)
+    if isinstance(claimed, Reason):
+        return claimed
     owner = key if entry.type == "Patient" else owner_of(entry.type, elements)
-    cancels = "" if entry.method == "POST" else ANY
-    fact = Fact(entry.type, key, Clock(0), elements, owner, cancels=cancels)
-    claims = _claims(entry, key, feed)
-    if isinstance(claims, Reason):
-        return claims
     method: Method = "PUT" if entry.method == "PUT" else "POST"
-    return Write(method, *about, fact, *conditions, claims=claims, asked=tuple(dict.fromkeys(asked)))
+    cancels = ANY if method == "PUT" else ""
+    return Write(
+        method, entry.type, key, entry.place,
+        Fact(entry.type, key, Clock(0), elements, owner, cancels=cancels),
+        entry.criteria, entry.if_match, entry.if_none_match,
+        claims=claimed,
+        asked=tuple(dict.fromkeys(led.asked)),
+        refers=tuple(dict.fromkeys(led.refers)),
+        named=str(entry.resource.get("id", "")) if method == "PUT" and entry.criteria else "",
+        link=entry.resource.get("link") if entry.type == "Patient" else None,
+    )  # fmt: skip
 
 
 def _misnamed(entry: Entry) -> Reason | None:
     place = f"{entry.place}.resource"
     if entry.resource.get("resourceType") != entry.type:
-        return Reason("invalid", "the resource is of another type than the url says", f"{place}.resourceType")
+        return Reason(
+            "mismatch", "the resource is of another type than the url says", f"{place}.resourceType"
+        )
     if entry.method == "PUT" and entry.id and entry.resource.get("id") != entry.id:
-        return Reason("invalid", "the id of the resource is not that of the url", f"{place}.id")
-    if entry.type == "Patient" and "link" in entry.resource:
-        text = "who replaces whom is said by a merge (ADT^A40), not by writing Patient.link"
-        return Reason("not-supported", text, f"{place}.link")
+        return Reason("mismatch", "the id of the resource is not that of the url", f"{place}.id")
     return None
 
 
-def _elements(entry: Entry, names: Mapping[str, str], asked: list[str]) -> dict[str, Any]:
-    """What the client says, with references led to where they will be; conditional ones go into `asked`."""
-    elements = {
-        k: _led(v, names, asked) for k, v in entry.resource.items() if k not in MANAGED or k == "text"
-    }
-    meta = entry.resource.get("meta")
-    kept = {k: meta[k] for k in KEPT_META if k in meta} if isinstance(meta, Mapping) else {}
-    return {**({"meta": kept} if kept else {}), **elements}
-
-
-def _led(value: Any, names: Mapping[str, str], asked: list[str]) -> Any:
-    if isinstance(value, list):
-        return [_led(each, names, asked) for each in value]
-    if not isinstance(value, Mapping):
-        return value
-    led = {k: _led(v, names, asked) for k, v in value.items()}
-    reference = led.get("reference")
-    if isinstance(reference, str):
-        led["reference"] = names.get(reference, reference)
-        if _CONDITIONAL.fullmatch(reference):
-            asked.append(reference)
-    return led
-
-
-def _claims(entry: Entry, key: bytes, feed: Feed) -> tuple[tuple[bytes, str], ...] | Reason:
-    """The other identifiers that tell who the patient is: nobody else may hold them."""
-    patient = _patient(entry, feed) if entry.type == "Patient" else None
-    if not isinstance(patient, Patient):
-        return () if patient is None else patient
-    place = f"{entry.place}.resource.identifier[0]"
-    return tuple(each for each in ((patient.key, place), *patient.others) if each[0] != key)
+def _astray(entry: Entry, elements: Mapping[str, Any], led: Led) -> Reason | None:
+    """References that can lead nowhere, now or later."""
+    if led.lost:
+        text = "a reference is to the fullUrl of an entry that is not in the bundle"
+        return Reason("invalid", text, f"{entry.place}.resource")
+    if element := stranger(entry.type, elements):
+        text = "it refers to a patient who is not here"
+        return Reason("invalid", text, f"{entry.place}.resource.{element}")
+    return None
