@@ -10,17 +10,20 @@ from typing import IO
 from store.reason import Reason
 
 FULL = Reason("not-spooled", "the instance could not be written; send it again later")
+CUT = Reason("cut-off", "the association ended before the instance was whole")
 TOO_LONG = Reason("too-long", "the instance is longer than max_size allows")
 
 
 class Arriving:
     """What pynetdicom writes to. Trouble is noted, not raised: what is still sent is thrown away, and the sender told.
 
-    `trouble` is why there is no instance. `taken`: somebody has it in hand, it is not to be removed.
+    `trouble` is why there is no instance. `whole`: all of it is here, and somebody has it in hand. `taken`: it is kept,
+    and not to be removed.
     """
 
     def __init__(self, create: Callable[[], IO[bytes]], most: int) -> None:
         self.trouble: Reason | None = None
+        self.whole = False
         self.taken = False
         self.start = b""
         self._most = most
@@ -58,6 +61,7 @@ class Arriving:
 
     def close(self) -> None:
         """Everything that was written is in the file, or there is `trouble`."""
+        self.whole = True
         if self._file is not None and not self._file.closed:
             try:
                 self._file.close()
@@ -66,13 +70,19 @@ class Arriving:
 
     def beginning(self, size: int) -> bytes:
         """The first bytes, for the record."""
-        if self.start or not self.name:
+        if self.start or self._file is None:
             return self.start
+        with suppress(OSError, ValueError):
+            self._file.flush()
         try:
             with self.path.open("rb") as file:
                 return file.read(size)
         except OSError:
             return b""
+
+    def cut(self) -> bool:
+        """Has something arrived that will never be whole?"""
+        return bool(self._size) and not self.whole and self.trouble is None
 
     def discard(self) -> None:
         """Leave nothing behind, unless it was taken."""
@@ -84,9 +94,7 @@ class Arriving:
                 self._file.close()
 
     def _fail(self, reason: Reason) -> None:
-        if self._file is not None and reason is TOO_LONG:
-            with suppress(OSError):
-                self._file.flush()
+        if reason is TOO_LONG:
             self.start = self.beginning(KEPT)
         self.trouble = reason
         self.discard()

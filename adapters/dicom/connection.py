@@ -8,18 +8,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, Any
 
-import structlog
 
 from adapters.dicom.arriving import Arriving
-from adapters.dicom.seam import writing_to
+from adapters.dicom.seam import careful, invalid, writing_to
 
 SET_MOST = 1 << 20
 """Bytes of a command, or of a query's identifier."""
 NEGOTIATION = 1 << 20
 """Bytes that a PDU may be longer than was agreed: those that negotiate are not bound by it."""
 _PENDING = (0xFF00, 0xFF01)
-
-log = structlog.get_logger(__name__)
 
 
 class Connection:
@@ -36,19 +33,23 @@ class Connection:
         self._busy = False
         self._stopping = False
         self._send = association.dimse.send_msg
-        self._receive = association.dimse.receive_primitive
+        self._receive = careful(association)
         self._longest = association.acceptor.maximum_length + NEGOTIATION
         association.dimse.send_msg = self._sent
         association.dimse.receive_primitive = self._received
         association.dul.socket.recv = self._read
         association.dul.daemon = True
 
-    def serve(self) -> None:
-        """Until it is over. In a thread of its own."""
+    def serve(self, cut: Callable[[Arriving, str], None]) -> None:
+        """Until it is over, in a thread of its own. `cut` is told of what was cut off, and by whom."""
+        association = self._association
         try:
-            self._association.start()
-            self._association.join()
-            self._association.dul.join()
+            association.start()
+            association.join()
+            association.dul.join()
+            for each in self._arriving:
+                if each.cut() and not self._stopping:
+                    cut(each, association.requestor.ae_title.strip())
         finally:
             for each in self._arriving:
                 each.discard()
@@ -77,7 +78,7 @@ class Connection:
         if message is not None:
             held = message.encoded_command_set.tell() + (message.data_set.tell() if message.data_set else 0)
             if held > SET_MOST:
-                self._association.dul.event_queue.put("Evt19")  # an invalid PDU: PS3.8 9.2, AA-8
+                invalid(self._association)
 
     def _begin(self) -> Arriving:
         self._arriving = [each for each in self._arriving if not each.taken]

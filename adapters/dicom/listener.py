@@ -137,7 +137,7 @@ class Listener:
                 return
             self._connections[association] = connection
         try:
-            connection.serve()
+            connection.serve(self._store.cut)
         finally:
             with self._lock:
                 del self._connections[association]

@@ -12,7 +12,7 @@ from pathlib import Path
 from ssl import SSLContext
 from typing import Any
 
-from adapters.dicom.seam import prepare
+from adapters.dicom.seam import careful, prepare
 from engine.message import Delivered, Outcome, Rejected, Retry, Unknown
 from formats import dicom
 from store.reason import Reason
@@ -113,6 +113,7 @@ class Outbound:
         if self._stopped:
             return Retry(UNCONNECTED)
         association.dimse.send_msg = self._paced
+        association.dimse.receive_primitive = careful(association)
         try:
             association.dul.socket.socket.settimeout(self._receiver.timeout)
             answer = association.send_c_store(path, msg_id=number)

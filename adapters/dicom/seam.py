@@ -34,6 +34,24 @@ def writing_to(create: Callable[[], Any]) -> Iterator[None]:
         _CURRENT.create = before
 
 
+def careful(association: Any) -> Callable[[Any], None]:
+    """pynetdicom's `receive_primitive`, but what it cannot read is an invalid PDU (PS3.8 9.2.3, AA-8), which ends the
+    association, and not an exception, which ends the thread."""
+    receive = association.dimse.receive_primitive
+
+    def received(primitive: Any) -> None:
+        try:
+            receive(primitive)
+        except Exception:  # whatever pydicom makes of bytes that are no command
+            invalid(association)
+
+    return received
+
+
+def invalid(association: Any) -> None:
+    association.dul.event_queue.put("Evt19")
+
+
 @cache
 def prepare() -> None:
     """Once in a process, before the first association. Nothing of a data set is logged."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from io import BytesIO
 from typing import NamedTuple
 
-from adapters.dicom.arriving import FULL, KEPT, Arriving
+from adapters.dicom.arriving import CUT, FULL, KEPT, Arriving
 from adapters.dicom.bridge import Bridge
 from engine.message import Accepted, Duplicate, Receipt, Received, Refused, Unavailable, Uncertain
 from engine.plugin import Intake
@@ -59,6 +60,15 @@ class Store:
         if other := _other(command, header):
             return self._refuse(DOES_NOT_MATCH, command, header, other)
         return self._take(command, header, arriving)
+
+    def cut(self, arriving: Arriving, peer: str) -> None:
+        """Nobody waits for an answer any more; what began to arrive is kept for the record."""
+        start = arriving.beginning(KEPT)
+        try:
+            key = dicom.read_meta(BytesIO(start)).sop_instance
+        except dicom.Broken:
+            key = None
+        self._bridge.receipt(lambda: self._intake.refuse(Received(start, key, peer), CUT))
 
     def _refuse(self, code: int, command: Command, kept: bytes, reason: Reason) -> Status | None:
         received = Received(kept, command.sop_instance, command.peer)
