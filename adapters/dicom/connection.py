@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import IO, Any
 
-
 from adapters.dicom.arriving import Arriving
 from adapters.dicom.seam import careful, invalid, writing_to
 
