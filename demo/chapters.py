@@ -102,12 +102,13 @@ def signed(stage: Stage) -> Iterator[str]:
 
 
 def taken_back(stage: Stage) -> Iterator[str]:
-    before = ask_worklist(stage)
+    if (before := ask_worklist(stage)) != [f"A{NUMBER}"]:
+        yield f"the worklist has {len(before)} items for her before, not one"
     number = f"R{NUMBER}"
     said = stage.act("front_end", "cancel", f"{stage.http}/fhir", "--token", stage.token, "--number", number)
     if [s["status"] for s in said] != [200]:
         yield f"the cancellation was answered {[s['status'] for s in said]}"
-    if before and not stage.until(lambda: not ask_worklist(stage)):
+    if not stage.until(lambda: not ask_worklist(stage)):
         yield "the cancelled order is still on the worklist"
 
 

@@ -58,6 +58,7 @@ class Stage:
         self._listen("pacs")
         self._pharmacy(names["PHARMACY_IN_PORT"])
         self.names |= {"LIS_HOST": "127.0.0.1", "LIS_PORT": str(self.addresses["lis"])}
+        self.names |= {"PACS_HOST": "127.0.0.1", "PACS_PORT": str(self.addresses["pacs"])}
         if self.has("mosquitto"):
             self._listen("broker")
             self.names |= {"MQTT_HOST": "127.0.0.1", "MQTT_PORT": str(self.addresses["broker"])}
