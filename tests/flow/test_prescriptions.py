@@ -42,7 +42,8 @@ PHARMACY = """
 channel: pharmacy
 source:
   ncpdp:
-    {{port: 0, path: /script, account: HOUSE, receivers: [HOUSE], max_body: 64KB, certificate: "{certificate}", key: "{key}"}}
+    {{port: 0, path: /script, account: HOUSE, receivers: [HOUSE], max_body: 64KB, certificate: "{certificate}",
+      key: "{key}"}}
 format: script
 timezone: UTC
 authority: mrn
@@ -321,7 +322,7 @@ async def test_what_nobody_here_knows_survives_a_round_trip(tmp_path: Path) -> N
     out = tmp_path / "out"
     copy = f'{{files: {{directory: "{out}", create: true}}}}'
     routes = f"destinations:\n  copy: {copy}\nroutes:\n  - {{from: pharmacy, to: copy}}\n"
-    channel = PHARMACY.format(certificate="", key="").replace(', certificate: "", key: ""', "")
+    channel = PHARMACY.format(certificate="", key="").replace(', certificate: "",\n      key: ""', "")
     async with running(tmp_path, {"channels/pharmacy.yaml": channel, "routes.yaml": routes}) as site:
         sender = await Sender.connect(site.sources["pharmacy"])
         body = newrx("K1", more="<ns:Unheard xmlns:ns='urn:x' a='1'>of &#233; <ns:B/></ns:Unheard>")
