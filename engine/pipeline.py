@@ -90,9 +90,9 @@ def _routed(
 
 def _patient(channel: Channel, body: Body, said: Sequence[Said]) -> bytes | None:
     """Whom it is about, by the format; where that cannot say, the patient of the first fact."""
-    if channel.patient is not None:
-        return channel.patient(body)
-    return next((s.patient for s in said if isinstance(s, Prepared) and s.patient), None)
+    found = channel.patient(body) if channel.patient else None
+    facts = (s.fact if isinstance(s, Write) else s for s in said)
+    return found or next((f.patient for f in facts if isinstance(f, Prepared) and f.patient), None)
 
 
 def _outgoing(

@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.journal import inquiry
+from engine.journal import case, inquiry
 from engine.running import Running
 from engine.runtime import clock
 
@@ -34,6 +34,15 @@ class _Everything(Collector):
             "chartwire_commits", "Transactions committed and fsynced", value=self._running.committer.commits
         )
         yield from self._queues()
+        yield self._expectations()
+
+    def _expectations(self) -> Metric:
+        text = "Answers of partners that are waited for"
+        family = GaugeMetricFamily("chartwire_expectations", text, labels=["destination", "state"])
+        for destination, found in case.waiting(self._running.reader, clock.now()).items():
+            family.add_metric([destination, "overdue"], found.overdue)
+            family.add_metric([destination, "open"], found.open)
+        return family
 
     def _queues(self) -> Iterator[Metric]:
         configuration, now = self._running.configuration, clock.now()

@@ -19,6 +19,7 @@ environment:
   CHARTWIRE_COMPUTE    1: channels run in a process of their own (default with a second core); 0: in a thread
   CHARTWIRE_LOG_LEVEL  debug, info (default), warning or error
 """
+KINDS = ("sources", "destinations", "transforms", "formats", "splitters", "answers")
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
@@ -50,6 +51,7 @@ def parser() -> argparse.ArgumentParser:
     _test(commands)
     _send(commands)
     _messages(commands)
+    _case(commands)
     _list(commands)
     _token(commands)
     return top
@@ -122,9 +124,29 @@ def _asking(asked: argparse.Namespace) -> int:
     return int(getattr(messages, asked.action)(asked))
 
 
+def _case(commands: Commands) -> None:
+    case = commands.add_parser("case", help="one patient or order across all wires, as one timeline")
+    what = "MRN, AUTHORITY|MRN, Patient/ID; an order, accession or prescription number; Type/ID"
+    case.add_argument("of", metavar="PATIENT_OR_ORDER", help=what)
+    due = commands.add_parser("expectations", help="answers of partners that are waited for, or are overdue")
+    due.add_argument(
+        "--overdue", action="store_true", help="only those that did not come in time; then exit 1"
+    )
+    for command, name in ((case, "timeline"), (due, "expectations")):
+        command.add_argument("--json", action="store_true", help="one JSON object per line")
+        _data(command)
+        command.set_defaults(command=_casing, action=name)
+
+
+def _casing(asked: argparse.Namespace) -> int:
+    from engine.cli import case
+
+    return int(getattr(case, asked.action)(asked))
+
+
 def _list(commands: Commands) -> None:
     command = commands.add_parser("list", help="what is installed, with settings and documentation")
-    command.add_argument("kind", choices=("sources", "destinations", "transforms", "formats"))
+    command.add_argument("kind", choices=KINDS)
     command.add_argument("--json", action="store_true", help="one JSON object per line")
     command.set_defaults(command=lambda asked: _app().describe(asked.kind, asked.json))
 

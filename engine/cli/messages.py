@@ -28,7 +28,7 @@ def listing(asked: argparse.Namespace) -> int:
     if asked.json:
         _lines(found)
     elif found:
-        _table(COLUMNS, [{**m, "received": local(m["received"])} for m in found])
+        table(COLUMNS, [{**m, "received": local(m["received"])} for m in found])
     else:
         print("no messages")
     return 0
@@ -91,7 +91,7 @@ def _traced(message: Json) -> None:
     print("\ndeliveries")
     if not message["deliveries"]:
         print("  none")
-    _table(DELIVERY, message["deliveries"], "  ")
+    table(DELIVERY, message["deliveries"], "  ")
     for delivery in message["deliveries"]:
         if delivery["reason"]:
             print(f"  {delivery['id']}: {delivery['reason']}")
@@ -127,7 +127,7 @@ def _lines(rows: Sequence[Json]) -> None:
         print(json.dumps(row, ensure_ascii=False))
 
 
-def _table(columns: Sequence[str], rows: Sequence[Json], indent: str = "") -> None:
+def table(columns: Sequence[str], rows: Sequence[Json], indent: str = "") -> None:
     """Columns as wide as what is in them; nothing if there are no rows."""
     cells = [[_plain(row[column]) for column in columns] for row in rows]
     if not cells:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from engine.plugin import Format, format_
+from engine.plugin import Feed, Format, format_
 from formats import fhir
+from store.compartment import owner_of
+from store.identity import key_of
 from store.reason import Reason
 
 
@@ -21,12 +23,25 @@ def parse(body: bytes) -> Mapping[str, Any] | Reason:
     return Reason("not-fhir", "the body is not a FHIR resource: it has no resourceType", "resourceType")
 
 
+def _patient(body: Mapping[str, Any], feed: Feed) -> bytes | None:
+    """Whose the resource is; of what the chart tells, whose the first one is."""
+    first = _first(body)
+    if first.get("resourceType") == "Patient":
+        return key_of(str(first.get("id", "")))
+    return owner_of(str(first.get("resourceType", "")), first)
+
+
+def _first(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    if body["resourceType"] != "Bundle" or body.get("type") != "collection":
+        return body
+    entry: Mapping[str, Any] = next(iter(body.get("entry", ())), {})
+    found: Mapping[str, Any] = entry.get("resource", body)
+    return found
+
+
 def _kind(body: Mapping[str, Any]) -> str:
     """The type of the resource; of what the chart tells, of the first one in it."""
-    if body["resourceType"] == "Bundle" and body.get("type") == "collection":
-        first: Mapping[str, Any] = next(iter(body.get("entry", ())), {})
-        return str(first.get("resource", {}).get("resourceType", "Bundle"))
-    return str(body["resourceType"])
+    return str(_first(body)["resourceType"])
 
 
-FORMAT = format_("fhir", Format(parse=parse, kind=_kind, write=fhir.encode))
+FORMAT = format_("fhir", Format(parse=parse, kind=_kind, write=fhir.encode, patient=_patient))

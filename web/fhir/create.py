@@ -6,14 +6,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.running import Running
-from web.fhir.writing import body, door, parsed, single
+from web.fhir.door import door, parsed, sent
+from web.fhir.writing import single
 
 
 async def create(running: Running, request: Request) -> Response:
     way = door(running)
     if isinstance(way, Response):
         return way
-    raw = await body(running, way, request, way.max_transaction)
+    raw = await sent(running, way, request, way.max_transaction)
     resource = raw if isinstance(raw, Response) else await parsed(running, way, request, raw)
     if isinstance(resource, Response):
         return resource

@@ -13,7 +13,8 @@ from engine.running import Running
 from formats import fhir
 from store.search import COMMON, SUPPORTED
 from web.fhir.answer import answer, base
-from web.fhir.writing import Door, door
+from web.fhir.door import Door, door
+from web.fhir.patch import MEDIA as PATCHES
 
 STARTED = datetime.now(UTC).isoformat(timespec="seconds")
 READS = ("read", "vread", "history-instance", "search-type")
@@ -34,6 +35,7 @@ TYPES = {
     "identifier": "token",
     "name": "string",
     "patient": "reference",
+    "subject": "reference",
     "category": "token",
     "status": "token",
 }
@@ -46,6 +48,7 @@ async def metadata(running: Running, request: Request) -> Response:
 def statement(url: str, *, writes: bool) -> dict[str, Any]:
     """The CapabilityStatement of the server at `url`; `writes`: there is a channel that takes them."""
     whole = {"interaction": [{"code": "transaction"}, {"code": "batch"}]} if writes else {}
+    patches = {"patchFormat": [PATCHES]} if writes else {}
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -55,6 +58,7 @@ def statement(url: str, *, writes: bool) -> dict[str, Any]:
         "implementation": {"description": "The chart of a Chartwire engine", "url": url},
         "fhirVersion": "4.0.1",
         "format": ["json"],
+        **patches,
         "rest": [
             {
                 "mode": "server",

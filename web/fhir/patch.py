@@ -8,8 +8,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.running import Running
+from web.fhir.door import door, sent
 from web.fhir.update import asked
-from web.fhir.writing import body, door, single
+from web.fhir.writing import single
 
 MEDIA = "application/json-patch+json"
 
@@ -18,7 +19,7 @@ async def patch(running: Running, request: Request) -> Response:
     way = door(running)
     if isinstance(way, Response):
         return way
-    raw = await body(running, way, request, way.max_transaction, MEDIA)
+    raw = await sent(running, way, request, way.max_transaction, (MEDIA,))
     if isinstance(raw, Response):
         return raw
     data = base64.b64encode(raw).decode()

@@ -11,39 +11,33 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.message import Accepted, Duplicate
 from engine.running import Running
 from formats import fhir
-from store.reason import Reason
+from web.fhir import read, search
 from web.fhir.answer import answer
 from web.fhir.bundle import raw as unread
-from web.fhir.writing import (
-    HEAD,
-    Door,
-    Json,
-    body,
-    door,
-    keep,
-    parsed,
-    refused,
-    responses,
-    stored,
-    submit,
-)  # fmt: skip
+from web.fhir.door import Door, Json, door, keep, parsed, sent, too_long
+from web.fhir.verdict import among, refused
+from web.fhir.writing import responses, stored, submit
 from web.outcome import outcome
 
 ABREAST = 16
 """Entries of one batch that are in hand at a time."""
+PAUSE = 100
+"""Entries of an answer that are put together before others get their turn."""
+CONDITIONS = frozenset({"if-match", "if-none-match", "if-none-exist", "if-modified-since"})
 
 
 async def transaction(running: Running, request: Request) -> Response:
     way = door(running)
     if isinstance(way, Response):
         return way
-    raw = await body(running, way, request, way.max_batch)
+    raw = await sent(running, way, request, way.max_batch)
     if isinstance(raw, Response):
         return raw
     bundle = await parsed(running, way, request, raw)
@@ -55,52 +49,46 @@ async def transaction(running: Running, request: Request) -> Response:
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
         return outcome(400, "structure", "the entries are no list of objects", place="Bundle.entry")
     if kind == "transaction" and len(raw) > way.max_transaction:
-        text = f"a transaction is at most {way.max_transaction} bytes; send a batch, or several"
-        return await keep(running, way, request, raw[:HEAD], Reason("too-long", text))
-    do = _together if kind == "transaction" else _one_by_one
-    found = await do(running, way, request, entries)
-    if isinstance(found, Response):
-        return found
-    made = {"resourceType": "Bundle", "type": f"{kind}-response", "entry": found}
+        return await keep(running, way, request, raw, too_long(way.max_transaction))
+    done = await (_together if kind == "transaction" else _one_by_one)(running, way, request, entries)
+    if isinstance(done, Response):
+        return done
+    told = [each async for each in _told(running, request, entries, done)]
+    made = {"resourceType": "Bundle", "type": f"{kind}-response", **({"entry": told} if told else {})}
     return answer(request, fhir.encode(made))
+
+
+Done = Sequence[Json | Response]
+"""What became of each entry that writes, in their order: its `response`, or its refusal."""
 
 
 async def _together(
     running: Running, way: Door, request: Request, entries: Sequence[Json]
-) -> list[Json] | Response:
-    writes = [entry for entry in entries if not _reads(entry)]
-    told: list[Json] = []
-    if writes:
-        receipt = await submit(running, way, request, writes)
-        if not isinstance(receipt, Accepted | Duplicate):
-            return refused(receipt)
-        told = responses(receipt)
-    rest = iter(told)
-    return [
-        await _read(running, request, e) if _reads(e) else _shown(running, request, next(rest))
-        for e in entries
-    ]
+) -> Done | Response:
+    writes = [(n, entry) for n, entry in enumerate(entries) if not _reads(entry)]
+    if not writes:
+        return []
+    receipt = await submit(running, way, request, [entry for _, entry in writes])
+    if isinstance(receipt, Accepted | Duplicate):
+        return responses(receipt)
+    return refused(receipt, among([n for n, _ in writes]))
 
 
-async def _one_by_one(
-    running: Running, way: Door, request: Request, entries: Sequence[Json]
-) -> list[Json] | Response:
-    gate = asyncio.Semaphore(ABREAST)
+async def _one_by_one(running: Running, way: Door, request: Request, entries: Sequence[Json]) -> Done:
+    writes = [(n, entry) for n, entry in enumerate(entries) if not _reads(entry)]
+    done: dict[int, Json | Response] = {}
+    waiting = iter(writes)
 
-    async def one(n: int, entry: Json) -> Json:
-        if _reads(entry):
-            return {}
-        async with gate:
+    async def hand() -> None:
+        for n, entry in waiting:
             receipt = await submit(running, way, request, [entry], f"#{n}")
-        if isinstance(receipt, Accepted | Duplicate):
-            return _shown(running, request, (responses(receipt) or [{"status": "200 OK"}])[0])
-        return _failed(refused(receipt))
+            if isinstance(receipt, Accepted | Duplicate):
+                (done[n],) = responses(receipt)
+            else:
+                done[n] = refused(receipt, among([n]))
 
-    done = await asyncio.gather(*(one(n, entry) for n, entry in enumerate(entries)))
-    return [
-        await _read(running, request, entry) if _reads(entry) else told
-        for entry, told in zip(entries, done, strict=True)
-    ]
+    await asyncio.gather(*(hand() for _ in range(ABREAST)))
+    return [done[n] for n, _ in writes]
 
 
 def _reads(entry: Json) -> bool:
@@ -108,31 +96,53 @@ def _reads(entry: Json) -> bool:
     return isinstance(asked, dict) and asked.get("method") in ("GET", "HEAD")
 
 
-def _shown(running: Running, request: Request, response: Json) -> Json:
+async def _told(running: Running, request: Request, entries: Sequence[Json], done: Done) -> Any:
+    """The entries of the answer, one after the other."""
+    rest = iter(done)
+    for n, entry in enumerate(entries):
+        if n % PAUSE == PAUSE - 1:
+            await asyncio.sleep(0)
+        yield (
+            await _read(running, request, entry) if _reads(entry) else _written(running, request, next(rest))
+        )
+
+
+def _written(running: Running, request: Request, done: Json | Response) -> Json:
     """With the resource, if the client asks for it: a bundle is long enough without."""
-    location = str(response.get("location", ""))
+    if isinstance(done, Response):
+        return _failed(done)
+    location = str(done.get("location", ""))
     wanted = "return=representation" in request.headers.get("prefer", "")
     found = stored(running, location) if location and wanted else None
-    return {"response": response, **({"resource": unread(found)} if found else {})}
+    return {"response": done, **({"resource": unread(found)} if found else {})}
 
 
 def _failed(response: Response) -> Json:
-    return {"response": {"status": str(response.status_code), "outcome": unread(bytes(response.body))}}
+    told = {"outcome": unread(bytes(response.body))} if response.body else {}
+    return {"response": {"status": str(response.status_code), **told}}
 
 
 async def _read(running: Running, request: Request, entry: Json) -> Json:
     """A read or search inside of a Bundle, by the interaction itself."""
-    from web.fhir import read, search
-
-    url = str(entry["request"].get("url", ""))
-    path, _, query = url.lstrip("/").partition("?")
+    path, _, query = str(entry["request"].get("url", "")).lstrip("/").partition("?")
     steps = path.split("/")
-    scope = {**request.scope, "method": "GET", "query_string": query.encode(), "path": f"/fhir/{path}"}
-    scope["path_params"] = dict(zip(("type", "id"), steps, strict=False))
     if len(steps) > 2 or not steps[0]:
         return _failed(outcome(400, "not-supported", "only Type/id and Type?parameters can be read here"))
-    interaction: Any = read.read if len(steps) == 2 else search.search
-    response: Response = await interaction(running, Request(scope, request.receive))
+    interaction = read.read if len(steps) == 2 else search.search
+    response = await interaction(running, _asking(request, entry, path, steps, query))
     if response.status_code != 200:
         return _failed(response)
-    return {"response": {"status": "200 OK"}, "resource": unread(bytes(response.body))}
+    etag = {"etag": response.headers["etag"]} if "etag" in response.headers else {}
+    return {"response": {"status": "200 OK", **etag}, "resource": unread(bytes(response.body))}
+
+
+def _asking(request: Request, entry: Json, path: str, steps: Sequence[str], query: str) -> Request:
+    """The request that the entry stands for; conditions are those of the entry, not of the whole."""
+    headers = {k: v for k, v in request.headers.items() if k not in CONDITIONS}
+    if (match := entry["request"].get("ifNoneMatch")) is not None:
+        headers["if-none-match"] = str(match)
+    scope = {
+        **request.scope, "method": "GET", "path": f"/fhir/{path}", "query_string": query.encode(),
+        "headers": Headers(headers).raw, "path_params": dict(zip(("type", "id"), steps, strict=False)),
+    }  # fmt: skip
+    return Request(scope, request.receive)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.running import Running
-from web.fhir.writing import Json, body, door, parsed, single
+from web.fhir.answer import CONTROLS
+from web.fhir.door import Json, door, parsed, sent
+from web.fhir.writing import single
 
 
 async def update(running: Running, request: Request) -> Response:
     way = door(running)
     if isinstance(way, Response):
         return way
-    raw = await body(running, way, request, way.max_transaction)
+    raw = await sent(running, way, request, way.max_transaction)
     resource = raw if isinstance(raw, Response) else await parsed(running, way, request, raw)
     if isinstance(resource, Response):
         return resource
@@ -23,7 +27,8 @@ async def update(running: Running, request: Request) -> Response:
 def asked(request: Request) -> Json:
     """Which resource, under which conditions: the `request` of a Bundle's entry."""
     type, id = request.path_params["type"], request.path_params.get("id")
-    found = {"method": request.method, "url": f"{type}/{id}" if id else f"{type}?{request.url.query}"}
+    criteria = urlencode([item for item in request.query_params.multi_items() if item[0] not in CONTROLS])
+    found = {"method": request.method, "url": f"{type}/{id}" if id else f"{type}?{criteria}"}
     for header, name in (("if-match", "ifMatch"), ("if-none-match", "ifNoneMatch")):
         if (value := request.headers.get(header)) is not None:
             found[name] = value
