@@ -20,7 +20,7 @@ from store.search import COMMON, KINDS, SUPPORTED, folded, token
 
 SQL = load("store", "search.sql")
 LEADERS = (
-    "_id", "patient", "identifier", "name", "birthdate", "date", "_lastUpdated", "code", "category", "status",
+    "_id", "patient", "subject", "identifier", "name", "birthdate", "date", "_lastUpdated", "code", "category", "status",
 )  # fmt: skip
 MOST_VALUES = 50
 LAST = 2**62
@@ -203,6 +203,7 @@ READERS: dict[str, Callable[[str, str, str], Read]] = {
     "birthdate": _birthdate,
     "date": _date,
     "patient": _patient,
+    "subject": _patient,
     "_id": _by_id,
     "_lastUpdated": _last_updated,
 }

@@ -19,7 +19,9 @@ def conditional(fact: Prepared, asked: str, found: bytes) -> Prepared:
     """A conditional reference, led to the resource that it means, which may be the patient whose it is."""
     target = f"{asked.partition('?')[0]}/{fhir_id(found)}"
     led = _replaced(fact, fhir.encode(asked), fhir.encode(target))
-    return led._replace(patient=owner_of(fact.type, fhir.decode(led.elements)) or fact.patient)
+    if fact.patient is not None or not asked.startswith("Patient?"):
+        return led
+    return led._replace(patient=owner_of(fact.type, fhir.decode(led.elements)))
 
 
 def _replaced(fact: Prepared, before: bytes, after: bytes) -> Prepared:

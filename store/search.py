@@ -21,30 +21,31 @@ KINDS = {
     "category": CATEGORY,
 }  # fmt: skip
 OF_A_PATIENT = ("identifier", "patient")
+OF_A_SUBJECT = (*OF_A_PATIENT, "subject")  # who is a patient here, so that both find the same
 # http://hl7.org/fhir/R4/searchparameter-registry.html
 SUPPORTED: dict[str, tuple[str, ...]] = {
     "AllergyIntolerance": (*OF_A_PATIENT, "code"),
     "Appointment": (*OF_A_PATIENT, "status"),
     "Claim": (*OF_A_PATIENT, "status"),
-    "Condition": (*OF_A_PATIENT, "code"),
+    "Condition": (*OF_A_SUBJECT, "code"),
     "Coverage": (*OF_A_PATIENT, "status"),
     "Device": ("identifier",),
-    "DiagnosticReport": (*OF_A_PATIENT, "code", "date"),
-    "DocumentReference": (*OF_A_PATIENT, "status"),
-    "Encounter": (*OF_A_PATIENT, "date"),
-    "ImagingStudy": (*OF_A_PATIENT, "status", "date"),
+    "DiagnosticReport": (*OF_A_SUBJECT, "code", "date"),
+    "DocumentReference": (*OF_A_SUBJECT, "status"),
+    "Encounter": (*OF_A_SUBJECT, "date"),
+    "ImagingStudy": (*OF_A_SUBJECT, "status", "date"),
     "Immunization": (*OF_A_PATIENT, "status"),
     "Location": ("identifier", "name"),
-    "MedicationRequest": (*OF_A_PATIENT, "code", "status"),
-    "Observation": (*OF_A_PATIENT, "code", "date"),
+    "MedicationRequest": (*OF_A_SUBJECT, "code", "status"),
+    "Observation": (*OF_A_SUBJECT, "code", "date"),
     "Organization": ("identifier", "name"),
     "Patient": ("identifier", "name", "birthdate"),
     "PaymentReconciliation": ("identifier", "status"),
     "Practitioner": ("identifier", "name"),
     "PractitionerRole": ("identifier",),
-    "Procedure": (*OF_A_PATIENT, "code", "status"),
-    "ServiceRequest": (*OF_A_PATIENT, "code", "status", "category"),
-    "Specimen": OF_A_PATIENT,
+    "Procedure": (*OF_A_SUBJECT, "code", "status"),
+    "ServiceRequest": (*OF_A_SUBJECT, "code", "status", "category"),
+    "Specimen": OF_A_SUBJECT,
     "Task": (*OF_A_PATIENT, "status"),
 }
 COMMON = ("_id", "_lastUpdated")

@@ -177,7 +177,7 @@ async def test_each_entry_of_a_batch_stands_for_itself(world: World) -> None:
     assert status == 200
     assert statuses == ["201"] * 7 + ["422", "200"] + ["201"] * 31
     assert said["entry"][7]["response"]["outcome"]["issue"][0]["expression"] == [
-        "Bundle.entry[0].resource.birthDate"
+        "Bundle.entry[7].resource.birthDate"
     ]
     assert said["entry"][8]["resource"]["total"] == 1
 
@@ -259,14 +259,14 @@ async def test_an_idempotency_key_is_honoured(world: World) -> None:
         ("POST", "/Patient", b"\xff{", 400),
         ("POST", "/Patient", b'{"resourceType":"Patient"', 400),
         ("POST", "/Patient", b"<Patient/>", 400),
-        ("POST", "/Patient", b'{"resourceType":"Observation"}', 422),
+        ("POST", "/Patient", b'{"resourceType":"Observation"}', 400),
         (
             "POST",
             "/Patient",
             b'{"resourceType":"Patient","identifier":[{"system":"urn:test:mrn","value":" "}]}',
             422,
         ),
-        ("POST", "/Nonsense", b'{"resourceType":"Nonsense"}', 422),
+        ("POST", "/Nonsense", b'{"resourceType":"Nonsense"}', 404),
         ("POST", "", b'{"resourceType":"Bundle","type":"collection"}', 400),
         (
             "POST",

@@ -23,6 +23,7 @@ VALUES = {
     "name": ["ra", "ra,mo"],
     "birthdate": ["1961-04-12", "ge1961-04", "ne1961", "lt1961-04-12,gt2000"],
     "patient": [ID, f"Patient/{ID}", f"{ID},{ID}"],
+    "subject": [f"Patient/{ID}"],
     "date": ["2026-03-01", "2026-03,2026-05"],
     "_id": [ID, f"{ID},{ID}"],
     "_lastUpdated": ["2026-03-01", "ge2026", "gt2026-03-01T10:00Z"],
