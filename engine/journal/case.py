@@ -58,7 +58,7 @@ def case(connection: Connection, identity: Identity, of: str, now: int) -> list[
     shown = sorted(messages)[-MOST:]
     events = [event for message in shown for event in _of_message(connection, message, now)]
     events += [_asked(row) for key in patients for row in connection.all(SQL.audits, (key, MOST))]
-    return sorted(events)
+    return sorted(events, key=lambda event: event.at)  # of one moment: in the order of the messages
 
 
 def _patients(connection: Connection, identity: Identity, of: str) -> Iterator[bytes]:
