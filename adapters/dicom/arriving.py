@@ -81,8 +81,8 @@ class Arriving:
             return b""
 
     def cut(self) -> bool:
-        """Has something arrived that will never be whole?"""
-        return bool(self._size) and not self.whole and self.trouble is None
+        """Has something arrived, behind the preamble, that will never be whole?"""
+        return self._size > _PREAMBLE and not self.whole and self.trouble is None
 
     def discard(self) -> None:
         """Leave nothing behind, unless it was taken."""
@@ -100,5 +100,6 @@ class Arriving:
         self.discard()
 
 
+_PREAMBLE = 132
 KEPT = 16 << 10
 """Bytes that are kept of what is refused."""

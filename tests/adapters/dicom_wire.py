@@ -73,6 +73,11 @@ def contexts_of(asked: bytes) -> list[tuple[int, str, list[str]]]:
     return found
 
 
+def accepted(answer: bytes) -> bool:
+    """Of an A-ASSOCIATE-AC: is any context accepted?"""
+    return any(kind == 0x21 and body[2] == 0 for kind, body in items(answer[68:]))
+
+
 def command(values: dict[int, str | int]) -> bytes:
     """A command set (PS3.7 E): implicit little endian, with its group length."""
     body = b""
@@ -177,13 +182,13 @@ class Sender:
         calling: str = "MODALITY",
         contexts: dict[int, tuple[str, list[str]]] | None = None,
     ) -> Sender:
-        """ConnectionError: nobody listens, or the association is refused."""
+        """ConnectionError: nobody listens, or the association, or all that it proposes, is refused."""
         host, _, port = address.partition("://")[2].rpartition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         sender = cls(reader, writer)
         writer.write(associate_rq(called, calling, contexts or {1: (SECONDARY_CAPTURE, [EXPLICIT])}))
         found = await asyncio.wait_for(read_pdu(reader), DEADLINE)
-        if found is None or found[0] != AC:
+        if found is None or found[0] != AC or not accepted(found[1]):
             await sender.leave()
             raise ConnectionError
         sender._reading = asyncio.create_task(sender._read())
