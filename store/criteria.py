@@ -20,7 +20,8 @@ from store.search import COMMON, KINDS, SUPPORTED, folded, token
 
 SQL = load("store", "search.sql")
 LEADERS = (
-    "_id", "patient", "subject", "identifier", "name", "birthdate", "date", "_lastUpdated", "code", "category", "status",
+    "_id", "patient", "subject", "identifier", "name", "birthdate", "date", "_lastUpdated",
+    "code", "category", "status",
 )  # fmt: skip
 MOST_VALUES = 50
 LAST = 2**62

@@ -5,81 +5,28 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from typing import Any
 from uuid import uuid4
 
-import aiohttp
 import pytest
 import pytest_asyncio
-from fhirpy import AsyncFHIRClient
 from fhirpy.base.exceptions import OperationOutcome, ResourceNotFound
 
 from tests.adapters.mllp_peer import fields
-from tests.flow.installation import Installation, channel, running
 from tests.flow.messages import adt
+from tests.flow.portal import MRN, Portal, opened, order
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-FHIR = """
-channel: fhir
-source: {fhir: {max_transaction: 200KB}}
-format: fhir
-timezone: UTC
-ack: processed
-store: fhir_to_chart
-"""
-MRN = "urn:test:mrn"
-Json = dict[str, Any]
-
-
-class World:
-    """An engine, fhirpy's client of it, and plain HTTP for what fhirpy cannot say."""
-
-    def __init__(self, site: Installation, token: str, http: aiohttp.ClientSession) -> None:
-        self.site = site
-        self.url = f"http://{site.http}/fhir"
-        self.headers = {"Authorization": f"Bearer {token}"}
-        self.client = AsyncFHIRClient(self.url, authorization=f"Bearer {token}")
-        self._http = http
-
-    async def ask(
-        self, method: str, path: str, body: Any = None, **headers: str
-    ) -> tuple[int, Any, aiohttp.typedefs.LooseHeaders]:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        data = body if isinstance(body, bytes | type(None)) else json.dumps(body).encode()
-        kind = {"Content-Type": "application/fhir+json"}
-        async with self._http.request(
-            method, f"{self.url}{path}", data=data, headers={**self.headers, **kind, **named}
-        ) as answer:
-            text = await answer.read()
-            return answer.status, json.loads(text) if text else None, answer.headers
-
-    async def patient(self, mrn: str, **more: Any) -> Json:
-        body = {"resourceType": "Patient", "identifier": [{"system": MRN, "value": mrn}], **more}
-        status, made, _ = await self.ask("POST", "/Patient", body)
-        assert status == 201, made
-        found: Json = made
-        return found
-
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    files = {"channels/adt.yaml": channel("adt"), "channels/fhir.yaml": FHIR}
-    async with running(tmp_path_factory.mktemp("fhir"), files) as site:
-        made = await site.command("token", "create", "--name", "portal")
-        async with aiohttp.ClientSession() as http:
-            yield World(site, made.stdout.strip(), http)
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Portal]:
+    async with opened(
+        tmp_path_factory.mktemp("fhir"), "{fhir: {max_transaction: 200KB, max_batch: 2MB}}"
+    ) as portal:
+        yield portal
 
 
-def order(patient: str, **more: Any) -> Json:
-    coding = {"system": "http://loinc.org", "code": "24323-8"}
-    return {
-        "resourceType": "ServiceRequest", "status": "active", "intent": "order", "code": {"coding": [coding]},
-        "subject": {"reference": patient}, **more,
-    }  # fmt: skip
-
-
-async def test_fhirpy_creates_reads_updates_patches_searches_and_deletes(world: World) -> None:
+async def test_fhirpy_creates_reads_updates_patches_searches_and_deletes(world: Portal) -> None:
     client = world.client
     patient = client.resource(
         "Patient", identifier=[{"system": MRN, "value": "F1"}], name=[{"family": "Fir"}]
@@ -104,7 +51,7 @@ async def test_fhirpy_creates_reads_updates_patches_searches_and_deletes(world: 
     assert status == 410
 
 
-async def test_who_a_patient_is_does_not_depend_on_the_wire(world: World) -> None:
+async def test_who_a_patient_is_does_not_depend_on_the_wire(world: Portal) -> None:
     sender = await world.site.sender("adt")
     await sender.ask(adt("F2A", "F2", family="FIRST"))
     await world.site.end("F2A")
@@ -122,7 +69,7 @@ async def test_who_a_patient_is_does_not_depend_on_the_wire(world: World) -> Non
     await sender.leave()
 
 
-async def test_a_transaction_is_all_or_nothing_and_leads_references(world: World) -> None:
+async def test_a_transaction_is_all_or_nothing_and_leads_references(world: Portal) -> None:
     who, what = f"urn:uuid:{uuid4()}", f"urn:uuid:{uuid4()}"
     mother = {"resourceType": "Patient", "identifier": [{"system": MRN, "value": "F3"}]}
     entries = [
@@ -157,7 +104,7 @@ async def test_a_transaction_is_all_or_nothing_and_leads_references(world: World
     assert len(await world.site.resources(f"ServiceRequest?patient={known.split('/')[1]}")) == before
 
 
-async def test_each_entry_of_a_batch_stands_for_itself(world: World) -> None:
+async def test_each_entry_of_a_batch_stands_for_itself(world: Portal) -> None:
     entries = [
         {
             "resource": {"resourceType": "Patient", "identifier": [{"system": MRN, "value": f"F4{n}"}]},
@@ -182,7 +129,7 @@ async def test_each_entry_of_a_batch_stands_for_itself(world: World) -> None:
     assert said["entry"][8]["resource"]["total"] == 1
 
 
-async def test_versions_are_respected(world: World) -> None:
+async def test_versions_are_respected(world: Portal) -> None:
     patient = await world.patient("F5")
     url, body = f"/Patient/{patient['id']}", {**patient, "gender": "female"}
     status, made, headers = await world.ask("PUT", url, body, If_Match='W/"1"')
@@ -199,7 +146,7 @@ async def test_versions_are_respected(world: World) -> None:
     assert status == 304
 
 
-async def test_an_update_says_the_whole_resource(world: World) -> None:
+async def test_an_update_says_the_whole_resource(world: Portal) -> None:
     patient = await world.patient("F6", gender="female", active=False, name=[{"family": "Gone"}])
     assert patient["active"] is False
     left = {key: value for key, value in patient.items() if key != "name"}
@@ -208,7 +155,7 @@ async def test_an_update_says_the_whole_resource(world: World) -> None:
     assert made["gender"] == "female"
 
 
-async def test_conditions_find_none_one_or_too_many(world: World) -> None:
+async def test_conditions_find_none_one_or_too_many(world: Portal) -> None:
     who = f"Patient/{(await world.patient('F7'))['id']}"
     named = order(who, identifier=[{"system": "urn:o", "value": "O7"}])
     status, first, _ = await world.ask("PUT", "/ServiceRequest?identifier=urn:o|O7", named)
@@ -228,7 +175,7 @@ async def test_conditions_find_none_one_or_too_many(world: World) -> None:
     assert said["subject"] == {"reference": who}
 
 
-async def test_a_patient_with_resources_is_not_deleted_and_a_deleted_one_can_come_back(world: World) -> None:
+async def test_a_patient_with_resources_is_not_deleted_and_a_deleted_one_can_come_back(world: Portal) -> None:
     patient = await world.patient("F8")
     url = f"/Patient/{patient['id']}"
     _, made, _ = await world.ask("POST", "/ServiceRequest", order(url[1:]))
@@ -241,7 +188,7 @@ async def test_a_patient_with_resources_is_not_deleted_and_a_deleted_one_can_com
     assert (status, back["meta"]["versionId"]) == (201, "3")
 
 
-async def test_an_idempotency_key_is_honoured(world: World) -> None:
+async def test_an_idempotency_key_is_honoured(world: Portal) -> None:
     body = {"resourceType": "Patient", "name": [{"family": "Once"}]}
     first = await world.ask("POST", "/Patient", body, Idempotency_Key="k1")
     second = await world.ask("POST", "/Patient", body, Idempotency_Key="k1")
@@ -291,13 +238,13 @@ async def test_an_idempotency_key_is_honoured(world: World) -> None:
     ],
 )
 async def test_bad_input_is_told_in_fhirs_own_way(
-    world: World, method: str, path: str, body: bytes, status: int
+    world: Portal, method: str, path: str, body: bytes, status: int
 ) -> None:
     found, said, _ = await world.ask(method, path, body)
     assert (found, said["resourceType"]) == (status, "OperationOutcome")
 
 
-async def test_what_is_no_resource_at_all_is_kept(world: World) -> None:
+async def test_what_is_no_resource_at_all_is_kept(world: Portal) -> None:
     await world.ask("POST", "/Patient", b"{ no json")
     kept = (await world.site.messages(channel="fhir", state="REFUSED"))[-1]
     assert kept["code"] == "not-json"
@@ -305,13 +252,13 @@ async def test_what_is_no_resource_at_all_is_kept(world: World) -> None:
     assert shown["body"]["text"] == "{ no json"
 
 
-async def test_xml_is_not_taken_and_its_entities_are_not_read(world: World) -> None:
+async def test_xml_is_not_taken_and_its_entities_are_not_read(world: Portal) -> None:
     bomb = b'<!DOCTYPE x [<!ENTITY a "aaaa">]><Patient>&a;</Patient>'
     status, said, _ = await world.ask("POST", "/Patient", bomb, Content_Type="application/fhir+xml")
     assert (status, said["issue"][0]["code"]) == (415, "not-supported")
 
 
-async def test_a_number_that_belongs_to_someone_else_is_refused_and_kept(world: World) -> None:
+async def test_a_number_that_belongs_to_someone_else_is_refused_and_kept(world: Portal) -> None:
     await world.patient("F9A")
     other = await world.patient("F9B")
     stolen = {**other, "identifier": [{"system": MRN, "value": "F9A"}]}
@@ -321,7 +268,7 @@ async def test_a_number_that_belongs_to_someone_else_is_refused_and_kept(world: 
     assert kept["code"] == "contested-identifier"
 
 
-async def test_a_long_transaction_is_refused_before_it_is_read_to_its_end(world: World) -> None:
+async def test_a_long_transaction_is_refused_before_it_is_read_to_its_end(world: Portal) -> None:
     entry = {
         "resource": {"resourceType": "Patient", "name": [{"family": "x" * 1000}]},
         "request": {"method": "POST", "url": "Patient"},
@@ -331,7 +278,7 @@ async def test_a_long_transaction_is_refused_before_it_is_read_to_its_end(world:
     assert (status, said["issue"][0]["code"]) == (413, "too-long")
 
 
-async def test_hl7_senders_are_answered_while_a_batch_runs(world: World) -> None:
+async def test_hl7_senders_are_answered_while_a_batch_runs(world: Portal) -> None:
     entry = {
         "resource": {"resourceType": "Patient", "name": [{"family": "x"}]},
         "request": {"method": "POST", "url": "Patient"},
