@@ -49,14 +49,18 @@ async def flood(engine: EngineProcess, prefix: str, enough: int) -> Crowd:
     return crowd
 
 
+@pytest.mark.parametrize("spooled", ["", "spool_over: 64B\n"], ids=["rows", "spool"])
 async def test_a_disk_that_forgets_loses_nothing_acknowledged(
-    config: Path, tmp_path: Path, shim: Path
+    config: Path, tmp_path: Path, shim: Path, spooled: str
 ) -> None:
+    with (config / "channels" / "adt.yaml").open("a") as channel:
+        channel.write(spooled)
     live, disk = tmp_path / "live", tmp_path / "disk"
     disk.mkdir()
     env = {"LD_PRELOAD": str(shim), "UNSYNCED_LIVE": str(live), "UNSYNCED_DISK": str(disk)}
-    crowd = await flood(EngineProcess(config, live, env), "U", enough=1500)
+    crowd = await flood(EngineProcess(config, live, env), "U", enough=300 if spooled else 1500)
     assert (disk / "chartwire.db").exists(), "the shim saw no sync at all"
+    assert bool(spooled) == any(file.is_file() for file in (disk / "spool").rglob("*"))
     after = EngineProcess(config, tmp_path / "after")
     shutil.copytree(disk, after.data)
     await asyncio.to_thread(after.start)

@@ -1,7 +1,9 @@
 /* LD_PRELOAD: a disk that forgets what was not synced. Every write goes through as usual, but a second copy of
  * each file below $UNSYNCED_LIVE is kept below $UNSYNCED_DISK and receives only what fsync or fdatasync covered.
+ * A file that another descriptor synced, and then the directory of its name, is there under that name.
  * After kill -9 the copy is what a power loss would have left. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -42,11 +44,49 @@ static void note(int fd, off_t start, size_t length) {
   pthread_mutex_unlock(&lock);
 }
 
+#define WHOLE 65536
+static ino_t whole[WHOLE]; /* files that were synced as a whole, by whichever descriptor */
+static size_t wholes;
+
+static void copy(const char *from, const char *to) {
+  FILE *in = fopen(from, "rb"), *out = fopen(to, "wb");
+  char block[1 << 16];
+  for (size_t n; in && out && (n = fread(block, 1, sizeof block, in)) > 0;) fwrite(block, 1, n, out);
+  if (in) fclose(in);
+  if (out) fclose(out);
+}
+
+/* The names in a directory are durable; what is in their files only where that was synced. */
+static void harden_names(const char *path, const char *disk) {
+  mkdir(disk, 0700);
+  DIR *names = opendir(path);
+  for (struct dirent *name; names && (name = readdir(names));) {
+    char live[PATH_MAX * 2], there[PATH_MAX * 2];
+    struct stat is;
+    snprintf(live, sizeof live, "%s/%s", path, name->d_name);
+    snprintf(there, sizeof there, "%s/%s", disk, name->d_name);
+    if (name->d_name[0] == '.' || stat(live, &is) != 0) continue;
+    if (S_ISDIR(is.st_mode)) mkdir(there, 0700);
+    for (size_t i = 0; i < wholes; i++)
+      if (whole[i] == is.st_ino) { copy(live, there); break; }
+  }
+  if (names) closedir(names);
+}
+
 static void harden(int fd) {
   char path[PATH_MAX], disk[PATH_MAX];
   const char *name, *root = getenv("UNSYNCED_DISK");
   if (fd < 0 || fd >= FILES || !root || !(name = live_name(fd, path))) return;
   snprintf(disk, sizeof disk, "%s%s", root, name);
+  struct stat is;
+  if (fstat(fd, &is) == 0 && (S_ISDIR(is.st_mode) || strncmp(name, "/spool/", 7) == 0)) {
+    pthread_mutex_lock(&lock);
+    if (S_ISDIR(is.st_mode)) harden_names(path, disk);
+    else if (wholes < WHOLE) whole[wholes++] = is.st_ino;
+    dirty[fd].count = 0;
+    pthread_mutex_unlock(&lock);
+    return;
+  }
   static ssize_t (*write_real)(int, const void *, size_t, off_t);
   static int (*open_real)(const char *, int, ...);
   if (!write_real) write_real = dlsym(RTLD_NEXT, "pwrite64");
