@@ -10,7 +10,7 @@ from typing import NamedTuple
 from engine.journal import SQL
 from engine.journal.spool import Spool
 from engine.message import Accepted, Duplicate, Part, Processed, Received, Spooled, State
-from store.database import Connection, one
+from store.database import Connection, Row, one
 from store.reason import Reason
 
 # A resend of one of these is a new attempt on the same row: it has had no effect yet.
@@ -107,14 +107,20 @@ class Waiting(NamedTuple):
     body: bytes
     origin: str = ""
     hops: int = 0
+    lost: bool = False  # its bytes should be in the spool, and cannot be read there
 
 
 def waiting(connection: Connection, limit: int, spool: Spool | None = None) -> list[Waiting]:
     """The next messages in order of arrival, with what their channels read of them."""
-    return [
-        Waiting(id, channel, received, read(data, name, spool), origin, hops)
-        for id, channel, received, data, name, origin, hops in connection.all(SQL.waiting, (limit,))
-    ]
+    return [_waiting(row, spool) for row in connection.all(SQL.waiting, (limit,))]
+
+
+def _waiting(row: Row, spool: Spool | None) -> Waiting:
+    id, channel, received, data, name, origin, hops = row
+    try:
+        return Waiting(id, channel, received, read(data, name, spool), origin, hops)
+    except OSError:
+        return Waiting(id, channel, received, b"", origin, hops, lost=True)
 
 
 def read(data: bytes | None, name: str | None, spool: Spool | None) -> bytes:

@@ -30,12 +30,19 @@ def here(channels: Mapping[str, Channel]) -> Compute:
     return lambda batch: [computed(channels, waiting) for waiting in batch]
 
 
+LOST = Reason(
+    "lost-body", "its bytes cannot be read from the spool; restore DATA/spool, or have it sent again"
+)
+
+
 def computed(channels: Mapping[str, Channel], waiting: Waiting) -> Processed:
     """What one message asks for; a channel that raises fails that message only."""
     channel = channels.get(waiting.channel)
     if channel is None:
         text = f"channel {waiting.channel} is no longer configured; configure it again and resend"
         return Processed(waiting.id, State.FAILED, Reason("no-channel", text))
+    if waiting.lost:
+        return Processed(waiting.id, State.FAILED, LOST)
     try:
         body = channel.parse(waiting.body)
         message = Message(waiting.id, waiting.received, waiting.body, body, waiting.origin)

@@ -132,8 +132,11 @@ class Splitters:
 
     def _kind(self, whole: Splitting, channel: Channel) -> str:
         """What its beginning says that it is."""
-        with self._spool.path(whole.spool).open("rb") as file:
-            body = channel.parse(file.read(HEAD))
+        try:
+            with self._spool.path(whole.spool).open("rb") as file:
+                body = channel.parse(file.read(HEAD))
+        except OSError:
+            return ""
         return "" if isinstance(body, Reason) else channel.kind(body)
 
     async def _committed(self, work: Callable[[Connection], None]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from store.database.sqlite import Sqlite
 from tests.adapters.mllp_peer import fields
 from tests.flow.installation import Installation, channel, running
 from tests.flow.messages import adt
@@ -51,5 +52,28 @@ async def test_what_was_not_acknowledged_is_swept(tmp_path: Path) -> None:
         await site.start()
         assert (await site.end("B2"))["state"] == "STORED"
         assert spooled(site) == [kept]
+    finally:
+        site.kill()
+
+
+async def test_a_file_that_somebody_took_away_fails_its_message_alone(tmp_path: Path) -> None:
+    site = Installation(tmp_path, {"channels/adt.yaml": channel("adt", "mllp: {port: 0}", "spool_over: 1KB")})
+    try:
+        await site.start()
+        sender = await site.sender("adt")
+        await sender.ask(adt("B3", "B3", last="NTE|1||" + "x" * 2000))
+        await site.end("B3")
+        site.kill()
+        for file in spooled(site):
+            file.unlink()
+        database = Sqlite(site.data / "chartwire.db", writes=True)
+        database.run("UPDATE message SET state = 'RECEIVED'")
+        database.close()
+        await site.start()
+        message = await site.end("B3")
+        assert (message["state"], message["code"]) == ("FAILED", "lost-body")
+        sender = await site.sender("adt")
+        await sender.ask(adt("B4", "B4"))
+        assert (await site.end("B4"))["state"] == "STORED"
     finally:
         site.kill()
