@@ -24,7 +24,7 @@ from typing import Any
 from demo import addresses, chart, summary
 from demo.archive import arrivals
 from demo.cast import MARTA
-from demo.chapters import CHAPTERS, Chapter
+from demo.chapters import CHAPTERS, Chapter, untold
 from demo.chart import Server
 from demo.children import PATIENCE, Child, Failed, Said, ask, chartwire, python, ready
 from demo.queues import waiting
@@ -162,8 +162,14 @@ class Demo:
         yield from chart.copied(engine, self.warehouse)
 
     def case(self) -> str:
-        """Her whole story as the engine has it."""
+        """Her whole story as the engine has it, for people."""
         return ask("case", MARTA.mrn, "--data", str(self.data))
+
+    def events(self) -> list[dict[str, Any]]:
+        """The same for programs, when nothing of it is under way any more."""
+        self._until(lambda: not any(waiting(self.http).values()), DEADLINE)
+        listed = ask("case", MARTA.mrn, "--json", "--data", str(self.data))
+        return [json.loads(line) for line in listed.splitlines()]
 
     def further(self) -> Iterator[str]:
         found = Server(f"{self.http}/fhir", self.token).search("Patient", identifier=WATCHED)
@@ -179,10 +185,11 @@ def show(demo: Demo, stay: bool) -> int:
     wrong = list(demo.faults())
     print("\n".join(summary.table(demo.story, demo.seen)))
     print(f"\n{MARTA.given} {MARTA.family} ({MARTA.mrn}), one stay over every wire:", flush=True)
-    for number, chapter in enumerate(CHAPTERS, start=1):
-        wrong += play(number, chapter, demo.stage)
-    print(f"\nchartwire case {MARTA.mrn}\n", flush=True)
-    wrong += told(demo)
+    played = {chapter: play(number, chapter, demo.stage) for number, chapter in enumerate(CHAPTERS, start=1)}
+    wrong += [fault for found in played.values() for fault in found or ()]
+    print(f"\nchartwire case {MARTA.mrn}\n\n{demo.case()}", flush=True)
+    if all(found is not None for found in played.values()) or not demo.stage.behave:
+        wrong += untold([chapter for chapter, found in played.items() if found is not None], demo.events())
     (demo.place / "wrong.txt").write_text("".join(f"{w}\n" for w in wrong))
     print("\n".join(summary.verdict(wrong)), flush=True)
     if stay:
@@ -192,30 +199,22 @@ def show(demo: Demo, stay: bool) -> int:
     return 1 if wrong else 0
 
 
-def play(number: int, chapter: Chapter, stage: Stage) -> list[str]:
-    """One chapter and the line that says how it went; what is wrong after it."""
+def play(number: int, chapter: Chapter, stage: Stage) -> list[str] | None:
+    """One chapter and the line that says how it went; what is wrong after it. None: it says nothing of us, as it
+    was left out or a partner did the wrong thing that it was told to."""
     print(f"  {number}  {chapter.title:<66}", end="", flush=True)
     if gone := [package for package in chapter.programs if not stage.has(package)]:
         print(f"left out: needs {', '.join(gone)}: apt-get install {' '.join(gone)}")
-        return []
+        return None
     start = time.monotonic()
     wrong = [f"{chapter.wire}: {fault}" for fault in chapter.faults(stage)]
     told = sorted(name for name in chapter.partners if stage.behave.get(name, "accept") not in BEHAVED)
     if told and wrong:
         print(", ".join(f"{name} does as told: {stage.behave[name]}" for name in told))
         print("\n".join(f"       {fault}" for fault in wrong), flush=True)
-        return []
+        return None
     print(f"{'WRONG' if wrong else 'ok':<6}{time.monotonic() - start:4.1f} s", flush=True)
     return wrong
-
-
-def told(demo: Demo) -> list[str]:
-    """Her case as the engine tells it, for people; what is wrong with it."""
-    try:
-        print(demo.case())
-    except Failed as failed:
-        return [str(failed)]
-    return []
 
 
 def _on_signals(handler: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -24,12 +24,14 @@ Play = Callable[[Stage], Iterator[str]]
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """`play` says what is wrong, each in a sentence. `programs` are what it needs of the machine, by the names of
-    their Debian packages; without them it is left out."""
+    """`play` says what is wrong, each in a sentence. `channels` must be there; `told` are the destinations and
+    channels that her case must name after it. `programs` are what it needs of the machine, by the names of their
+    Debian packages; without them it is left out."""
 
     title: str
     play: Play
     channels: tuple[str, ...]
+    told: tuple[str, ...] = ()
     partners: tuple[str, ...] = ()
     programs: tuple[str, ...] = ()
 
@@ -208,25 +210,48 @@ def _done(stage: Stage, channel: str) -> list[str]:
 
 
 CHAPTERS = (
-    Chapter("ADT over MLLP: she is admitted with chest pain", admitted, ("adt",)),
-    Chapter("FHIR: a physician signs a test, an X-ray, a prescription", signed, ("fhir",), ("front_end",)),
+    Chapter("ADT over MLLP: she is admitted with chest pain", admitted, ("adt",), ("adt", "ward_board")),
+    Chapter(
+        "FHIR: a physician signs a test, an X-ray, a prescription",
+        signed, ("fhir",), ("fhir",), ("front_end",),
+    ),
     Chapter(
         "OML out, ORU in: the laboratory does the test",
-        examined, ("fhir", "lab_orders", "lab_results"), ("front_end", "lab_system"),
+        examined, ("fhir", "lab_orders", "lab_results"), ("lab_orders", "lis", "lab_results"),
+        ("front_end", "lab_system"),
     ),
     Chapter(
         "DICOM: the X-ray is taken as the worklist says, and archived",
-        pictured, ("fhir", "imaging", "worklist"), ("front_end", "modality", "pacs"), ("dcmtk",),
+        pictured, ("fhir", "imaging", "worklist"), ("worklist", "imaging", "pacs"),
+        ("front_end", "modality", "pacs"), ("dcmtk",),
     ),
     Chapter(
         "FHIR: the X-ray order is closed and leaves the worklist",
-        taken_back, ("fhir", "worklist"), ("front_end", "modality"), ("dcmtk",),
+        taken_back, ("fhir", "worklist"), ("fhir",), ("front_end", "modality"), ("dcmtk",),
     ),
     Chapter(
         "NCPDP SCRIPT: the pharmacy takes the prescription",
-        prescribed, ("fhir", "prescriptions", "pharmacy"), ("front_end", "pharmacy"),
+        prescribed, ("fhir", "prescriptions", "pharmacy"), ("prescriptions", "pharmacy"),
+        ("front_end", "pharmacy"),
     ),
-    Chapter("MQTT: a monitor at her bed", watched, ("vitals",), ("monitor",), ("mosquitto",)),
-    Chapter("ADT over MLLP: she goes home", discharged, ("adt",)),
-    Chapter("X12: her stay is claimed and paid", billed, ("claims", "remittances"), ("clearinghouse",)),
+    Chapter(
+        "MQTT: a monitor at her bed", watched, ("vitals",), ("vitals",), ("monitor",), ("mosquitto",)
+    ),
+    Chapter("ADT over MLLP: she goes home", discharged, ("adt",), ("adt", "ward_board")),
+    Chapter(
+        "X12: her stay is claimed and paid",
+        billed, ("claims", "remittances"), ("claims", "clearinghouse"), ("clearinghouse",),
+    ),
 )  # fmt: skip
+
+
+def untold(chapters: Iterable[Chapter], events: Sequence[Json]) -> Iterator[str]:
+    """What her case lacks of these chapters; and whether it is one timeline."""
+    named = {event["who"] for event in events}
+    for who in sorted({who for chapter in chapters for who in chapter.told} - named):
+        yield f"the case does not name {who}"
+    if [e["at"] for e in events] != sorted(e["at"] for e in events):
+        yield "the case is not in the order of time"
+    for event in events:
+        if event["direction"] == "out" and event["state"] != "DELIVERED":
+            yield f"{event['who']}: the case shows a delivery that is {event['state']}"

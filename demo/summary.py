@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TextIO
 
+from demo.chapters import NUMBER
 from demo.seen import FEEDS, TOLD, Seen, latencies, percentile
 from demo.sent import Sent
 
@@ -104,3 +105,5 @@ def further(http: str, data: Path, token: str, mrn: str, patient: str) -> Iterat
     yield f"  curl -s {http}/metrics"
     yield f"  .venv/bin/chartwire messages list --state QUARANTINED --data {data}"
     yield f"  .venv/bin/chartwire messages trace 1 --data {data}"
+    yield f"  .venv/bin/chartwire case L{NUMBER} --data {data}"
+    yield f"  .venv/bin/chartwire expectations --data {data}"

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from demo.partners.common import free_port, options, program, ready, until_told
+from demo.partners.role import free_port, options, program, ready, until_told
 
 
 def found() -> str | None:

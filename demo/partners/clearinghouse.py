@@ -15,7 +15,7 @@ from pathlib import Path
 from unicodedata import normalize
 
 from demo.partners.claims import Insured, claim, payment
-from demo.partners.common import PATIENCE, options, tell
+from demo.partners.role import PATIENCE, options, tell
 
 CHARGES = (("99284", 320), ("80053", 45), ("71046", 110))
 """Emergency visit, comprehensive metabolic panel, chest X-ray: procedure and dollars."""

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode, urlsplit
 from zoneinfo import ZoneInfo
 
-from demo.partners.common import options, tell
+from demo.partners.role import options, tell
 
 Resource = dict[str, Any]
 

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from demo import mllp
 from demo.cast import CHEMISTRY, POTASSIUM
-from demo.partners.common import options, ready, tell, until_told
+from demo.partners.role import options, ready, tell, until_told
 from demo.wording import Order, Result, message, msh, report
 
 ZONE = ZoneInfo("America/New_York")

@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from demo.partners.common import PATIENCE, options, tell
+from demo.partners.role import PATIENCE, options, tell
 
 CR = "1.2.840.10008.5.1.4.1.1.1"
 """Computed Radiography Image Storage."""

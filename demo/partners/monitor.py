@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from demo.partners.common import PATIENCE, options, tell
+from demo.partners.role import PATIENCE, options, tell
 
 MODEL, SERIAL = "VM-100", "VM-7731"
 ZONE = ZoneInfo("America/New_York")

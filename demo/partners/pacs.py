@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from demo.partners.common import ends_on_sigterm, free_port, options, program, ready, tell, until_told
+from demo.partners.role import ends_on_sigterm, free_port, options, program, ready, tell, until_told
 
 SWITCHES = {"accept": [], "error": ["--refuse"], "silent": ["--sleep-during", "120"]}
 SWITCHES["garbage"] = ["--abort-during"]

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from xml.sax.saxutils import escape
 
-from demo.partners.common import options, ready, tell, until_told
+from demo.partners.role import options, ready, tell, until_told
 
 VERSION = "20170715"
 STATUS = "<Status><Code>000</Code></Status>"
