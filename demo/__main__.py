@@ -187,9 +187,10 @@ def show(demo: Demo, stay: bool) -> int:
     print(f"\n{MARTA.given} {MARTA.family} ({MARTA.mrn}), one stay over every wire:", flush=True)
     played = {chapter: play(number, chapter, demo.stage) for number, chapter in enumerate(CHAPTERS, start=1)}
     wrong += [fault for found in played.values() for fault in found or ()]
+    events = demo.events()
     print(f"\nchartwire case {MARTA.mrn}\n\n{demo.case()}", flush=True)
-    if all(found is not None for found in played.values()) or not demo.stage.behave:
-        wrong += untold([chapter for chapter, found in played.items() if found is not None], demo.events())
+    if not demo.stage.misbehaves:
+        wrong += untold([chapter for chapter, found in played.items() if found is not None], events)
     (demo.place / "wrong.txt").write_text("".join(f"{w}\n" for w in wrong))
     print("\n".join(summary.verdict(wrong)), flush=True)
     if stay:
@@ -208,7 +209,7 @@ def play(number: int, chapter: Chapter, stage: Stage) -> list[str] | None:
         return None
     start = time.monotonic()
     wrong = [f"{chapter.wire}: {fault}" for fault in chapter.faults(stage)]
-    told = sorted(name for name in chapter.partners if stage.behave.get(name, "accept") not in BEHAVED)
+    told = [name for name in chapter.partners if stage.behave.get(name, "accept") not in BEHAVED]
     if told and wrong:
         print(", ".join(f"{name} does as told: {stage.behave[name]}" for name in told))
         print("\n".join(f"       {fault}" for fault in wrong), flush=True)

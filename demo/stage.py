@@ -50,6 +50,11 @@ class Stage:
         self._heard: queue.Queue[Said] = queue.Queue()
         self._running: dict[str, Child] = {}
 
+    @property
+    def misbehaves(self) -> bool:
+        """Was some partner told to do what is wrong?"""
+        return not set(self.behave.values()) <= set(BEHAVED)
+
     # -- partners
 
     def open(self, names: Mapping[str, str]) -> None:
