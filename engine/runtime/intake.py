@@ -219,7 +219,7 @@ class Intake:
     def _told(self, channel: str, receipt: Receipt) -> None:
         self._metrics.receipt(channel, receipt)
         if isinstance(receipt, Refused):
-            log.info("refused", channel=channel, code=receipt.reason.code)
+            log.warning("refused", channel=channel, code=receipt.reason.code)
         elif isinstance(receipt, Unavailable | Uncertain):
             log.warning("not stored", channel=channel, answer=type(receipt).__name__)
 

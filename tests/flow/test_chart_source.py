@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from store.database.sqlite import Sqlite
 from tests.flow.installation import Installation, channel, running, until
 from tests.flow.messages import adt, later, oru
 
@@ -111,3 +112,77 @@ async def test_neither_a_resend_nor_another_fold_of_the_same_facts_tells_it_agai
     await sent(world.site, "other", "C3C", result("C3C", "4.10", later()))  # a newer one
     await sent(world.site, "adt", "C3D", adt("C3D", "C3"))
     assert len(await world.orders(before + 1)) == before + 1
+
+
+async def test_a_message_that_is_processed_again_tells_nothing_again(tmp_path: Path) -> None:
+    """As a replay does: the same row walks once more, after a restart."""
+    out = tmp_path / "out"
+    out.mkdir()
+    files = {
+        "channels/other.yaml": channel("other"),
+        "channels/orders.yaml": ORDERS,
+        "routes.yaml": ROUTES.format(out=out),
+    }
+    site = Installation(tmp_path, files)
+    try:
+        await site.start()
+        here = World(site, out)
+        await sent(site, "other", "C4A", oru("C4A", "C4"))
+        await here.orders(1)
+        assert await site.stop() == 0
+        database = Sqlite(site.data / "chartwire.db", writes=True)
+        database.run("UPDATE message SET state = 'RECEIVED', settled = NULL WHERE key = 'C4A'")
+        database.close()
+        await site.start()
+        assert (await site.end("C4A"))["state"] == "STORED"
+        assert len(await here.orders(1)) == 1
+        assert len(here.told("lis")) == 1
+        assert await site.stop() == 0
+    finally:
+        site.kill()
+
+
+CIRCLE = """
+channel: circle
+source: {chart: {type: ServiceRequest, state: [note.text]}}
+format: fhir
+timezone: UTC
+store: example.again
+"""
+AGAIN = '''
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from engine.plugin import Feed, transform
+from store.facts import Clock, Fact
+from store.identity import key_of
+
+
+@transform("example.again")
+def again(body: Mapping[str, Any], feed: Feed) -> Sequence[Fact]:
+    """Says something new of each order that it hears of."""
+    order = body["entry"][0]["resource"]
+    said = {k: v for k, v in order.items() if k not in ("resourceType", "id", "meta")}
+    notes = [*order.get("note", ()), {"text": "and again"}]
+    patient = key_of(order["subject"]["reference"].partition("/")[2])
+    at = Clock(1_900_000_000_000_000 + len(notes))
+    return [Fact("ServiceRequest", key_of(order["id"]), at, {**said, "note": notes}, patient)]
+'''
+
+
+async def test_a_circle_of_changes_comes_to_an_end_and_is_seen(tmp_path: Path) -> None:
+    files = {
+        "channels/other.yaml": channel("other"),
+        "channels/circle.yaml": CIRCLE,
+        "plugins/again.py": AGAIN,
+    }
+    async with running(tmp_path, files) as site:
+        await sent(site, "other", "C5A", oru("C5A", "C5"))
+
+        async def stopped() -> list[dict[str, Any]]:
+            return await site.messages(channel="circle", state="QUARANTINED")
+
+        (last,) = await until(stopped)
+        assert last["code"] == "circle"
+        assert len(await site.messages(channel="circle")) == 9
+        await sent(site, "other", "C5B", oru("C5B", "C6"))
