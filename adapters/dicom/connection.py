@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,16 @@ SET_MOST = 1 << 20
 NEGOTIATION = 1 << 20
 """Bytes that a PDU may be longer than was agreed: those that negotiate are not bound by it."""
 _PENDING = (0xFF00, 0xFF01)
+
+
+_QUICKACK = getattr(socket, "TCP_QUICKACK", None)
+
+
+def at_once(peer: socket.socket) -> None:
+    """Acknowledge what came: many senders hold back the next small PDU until that (Nagle), and Linux the
+    acknowledgement for 40 ms."""
+    if _QUICKACK is not None:
+        peer.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
 
 class Connection:
@@ -60,10 +71,11 @@ class Connection:
         if size > self._longest:
             raise OSError("a PDU that is longer than agreed")
         found, at, end = bytearray(size), 0, time.monotonic() + self._within
-        socket, view = self._association.dul.socket.socket, memoryview(found)
+        peer, view = self._association.dul.socket.socket, memoryview(found)
         while at < size:
-            socket.settimeout(max(end - time.monotonic(), 0.001))
-            if not (read := socket.recv_into(view[at:])):
+            peer.settimeout(max(end - time.monotonic(), 0.001))
+            at_once(peer)
+            if not (read := peer.recv_into(view[at:])):
                 self._give_up()
                 return found[:at]
             at += read

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import socketserver
 import ssl
 import threading
@@ -129,6 +130,7 @@ class Listener:
         if self._context:
             handler.request.settimeout(self._terms.timeout)
             handler.request = self._context.wrap_socket(handler.request, server_side=True)
+        handler.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         association = handler._create_association()
         terms = self._terms
         connection = Connection(association, self._intake.spool.create, terms.max_size, terms.timeout)

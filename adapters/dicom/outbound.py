@@ -115,7 +115,9 @@ class Outbound:
         association.dimse.send_msg = self._paced
         association.dimse.receive_primitive = careful(association)
         try:
-            association.dul.socket.socket.settimeout(self._receiver.timeout)
+            peer = association.dul.socket.socket
+            peer.settimeout(self._receiver.timeout)
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             answer = association.send_c_store(path, msg_id=number)
         except (Lost, OSError, RuntimeError, AttributeError):
             association.abort()
