@@ -19,7 +19,7 @@ from store.reason import Reason
 from store.refold import refolded
 from store.resource import CONTESTED
 from store.survivor import Survivors, survivors
-from store.write import Answer, resolve
+from store.write import Answer, Resolved, resolve
 
 SQL = load("store", "chart.sql")
 SHARED = frozenset({"active", "meta"})
@@ -61,17 +61,15 @@ def apply(
 
     `now` is in microseconds since the epoch; it becomes lastUpdated, and the clock of what clients write.
     """
-    resolved = resolve(connection, now, [s for s in said if isinstance(s, Write)])
-    if isinstance(resolved, Reason):
-        said, refused = (), resolved
-    else:
-        said, refused = [*said, *resolved.facts, *resolved.links], None
-    filing = _Filing(connection, message, now)
+    writes = resolve(connection, now, [s for s in said if isinstance(s, Write)])
+    asked = writes if isinstance(writes, Resolved) else Resolved()
+    filing = _Filing(connection, message, now, fresh=set(asked.fresh))
     for row in connection.all(SQL.withdraw, (message,)):
         filing.stale.add(row[0])
-    facts = [s for s in said if isinstance(s, Prepared)]
-    refused = refused or filing.foreign(facts, [s for s in said if isinstance(s, Belongs)])
-    filing.link([s for s in said if isinstance(s, Link)] if refused is None else [])
+    facts = [*(s for s in said if isinstance(s, Prepared)), *asked.facts]
+    links = [*(s for s in said if isinstance(s, Link)), *asked.links]
+    refused = writes if isinstance(writes, Reason) else filing.foreign(facts, said)
+    filing.link(links if refused is None else ())
     filing.resolve()
     if filing.withheld is None:
         connection.run(SQL.release, (message,))
@@ -80,12 +78,9 @@ def apply(
     filing.flush()
     filing.refold()
     filing.flush()
-    answers: tuple[Answer, ...] = ()
-    if not isinstance(resolved, Reason) and filing.withheld is None and refused is None:
-        made = {change.key: change.number for change in filing.changed if change.body is not None}
-        answers = tuple(filing.stamped(answer, made) for answer in resolved.answers)
     done = (tuple(filing.changed), filing.withheld, tuple(filing.withhold), tuple(filing.release))
-    return Applied(*done, refused, answers)
+    effective = refused is None and filing.withheld is None
+    return Applied(*done, refused, filing.answered(asked.answers) if effective else ())
 
 
 def digest(connection: Connection) -> str:
@@ -103,6 +98,8 @@ class _Filing:
     connection: Connection
     message: int
     now: int
+    fresh: set[bytes] = field(default_factory=set)
+    """What is known to have no row yet."""
     changed: list[Change] = field(default_factory=list)
     withheld: str | None = None
     withhold: list[tuple[int, str]] = field(default_factory=list)
@@ -116,9 +113,9 @@ class _Filing:
 
     # -- whose it is
 
-    def foreign(self, facts: Sequence[Prepared], belonging: Sequence[Belongs]) -> Reason | None:
+    def foreign(self, facts: Sequence[Prepared], said: Sequence[object]) -> Reason | None:
         """What the message takes for its patient's, and the chart knows as somebody else's."""
-        for each in belonging:
+        for each in (s for s in said if isinstance(s, Belongs)):
             holders = self._all(SQL.holders, (*_texts(each), each.type))
             if holders and not any(self._same(holder, each.patient) for (holder,) in holders):
                 return Reason("other-patient", OTHERS, each.place)
@@ -134,8 +131,12 @@ class _Filing:
         found = one(self.connection, SQL.find, (patient,))
         return found is not None and self._survivor(holder) == self._survivor(found[0])
 
-    def stamped(self, answer: Answer, made: Mapping[bytes, int]) -> Answer:
-        """With the version that is there now; `made` are those that the message made."""
+    def answered(self, answers: Sequence[Answer]) -> tuple[Answer, ...]:
+        """With the versions that are there now."""
+        made = {change.key: change.number for change in self.changed if change.body is not None}
+        return tuple(self._stamped(answer, made) for answer in answers)
+
+    def _stamped(self, answer: Answer, made: Mapping[bytes, int]) -> Answer:
         if answer.key is not None and answer.key in made:
             return answer._replace(version=made[answer.key], updated=self.now)
         found = one(self.connection, SQL.stamp, (answer.key,)) if answer.key else None
@@ -147,7 +148,9 @@ class _Filing:
 
     def fact(self, fact: Prepared) -> None:
         clock = fact.clock.pack(self.message)
-        found = one(self.connection, SQL.find, (fact.key,))
+        new = fact.key in self.fresh
+        self.fresh.discard(fact.key)
+        found = None if new else one(self.connection, SQL.find, (fact.key,))
         id = self._create(fact, clock) if found is None else self._add(fact, clock, *found[:4])
         if fact.type == "Patient":
             self.nodes[fact.key] = id

@@ -10,7 +10,7 @@ elements that it changes; a delete only takes back. Each gets a clock behind eve
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
@@ -20,7 +20,7 @@ from store import criteria, refer, search
 from store.claims import Claims, claims
 from store.compartment import owner_of, stranger
 from store.criteria import Criterion
-from store.database import Connection, one
+from store.database import Connection, Row, one
 from store.database.statements import load
 from store.facts import ANY, Clock, Fact, Link, Write
 from store.fold import WHOLE
@@ -59,11 +59,13 @@ class Answer(NamedTuple):
 
 
 class Resolved(NamedTuple):
-    """The facts and links that writes come to, and of each write its status and key, in the order of the entries."""
+    """The facts and links that writes come to, and of each write its status and key, in the order of the entries.
+    `fresh`: the keys of which the chart has no row yet."""
 
-    facts: tuple[Prepared, ...]
-    links: tuple[Link, ...]
-    answers: tuple[Answer, ...]
+    facts: tuple[Prepared, ...] = ()
+    links: tuple[Link, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    fresh: frozenset[bytes] = frozenset()
 
 
 class Current(NamedTuple):
@@ -77,12 +79,14 @@ class Current(NamedTuple):
     patient: int | None
 
 
+SOME = 20
 NOWHERE = Current(0, False, b"", 0, None)
 
 
 def resolve(connection: Connection, now: int, writes: Sequence[Write]) -> Resolved | Reason:
     """What the writes come to in the chart as it is."""
     work = _Work(connection, now)
+    work.look({write.key for write in writes if write.key is not None})
     answers: dict[int, Answer] = {}
     for n, write in sorted(enumerate(writes), key=lambda each: ORDER[each[1].method]):
         done = work.find(write)
@@ -92,7 +96,8 @@ def resolve(connection: Connection, now: int, writes: Sequence[Write]) -> Resolv
     for write in work.found:
         if reason := work.do(write):
             return reason
-    return Resolved(tuple(work.facts), tuple(work.links), tuple(answers[n] for n in range(len(writes))))
+    told = tuple(answers[n] for n in range(len(writes)))
+    return Resolved(tuple(work.facts), tuple(work.links), told, work.fresh())
 
 
 @dataclass(slots=True)
@@ -103,7 +108,7 @@ class _Work:
     moved: dict[bytes, bytes] = field(default_factory=dict)  # a promised key -> the one that was there
     touched: set[bytes] = field(default_factory=set)
     deleted: set[bytes] = field(default_factory=set)
-    known: dict[tuple[str, bytes], Current] = field(default_factory=dict)
+    rows: dict[bytes, Row | None] = field(default_factory=dict)  # as they are before anything is written
     meant: dict[str, list[bytes] | Reason] = field(default_factory=dict)  # by conditional references
     facts: list[Prepared] = field(default_factory=list)
     links: list[Link] = field(default_factory=list)
@@ -156,14 +161,27 @@ class _Work:
         rows = self.connection.all(*criteria.found(type, wanted, 0, 2))
         return [bytes(row[1]) for row in rows]
 
+    def look(self, keys: Iterable[bytes]) -> None:
+        """Find many at once."""
+        wanted = sorted(keys)
+        self.rows.update(dict.fromkeys(wanted))
+        for start in range(0, len(wanted), SOME):
+            some = wanted[start : start + SOME]
+            some += some[-1:] * (SOME - len(some))
+            self.rows.update((bytes(row[6]), row) for row in self.connection.all(SQL.find_some, some))
+
     def current(self, type: str, key: bytes) -> Current:
         """As it is before anything is written. A resource of another type is none."""
-        if (found := self.known.get((type, key))) is None:
-            row = one(self.connection, SQL.find, (key,))
-            there = row is not None and row[5] == type
-            found = Current(row[1], bool(row[2]), bytes(row[3]), row[0], row[4]) if row and there else NOWHERE
-            self.known[type, key] = found
-        return found
+        if key not in self.rows:
+            self.rows[key] = one(self.connection, SQL.find, (key,))
+        row = self.rows[key]
+        if row is None or row[5] != type:
+            return NOWHERE
+        return Current(row[1], bool(row[2]), bytes(row[3]), row[0], row[4])
+
+    def fresh(self) -> frozenset[bytes]:
+        """But for patients: links make a row of them too."""
+        return frozenset(f.key for f in self.facts if f.type != "Patient" and self.rows.get(f.key) is None)
 
     # -- what it comes to
 
