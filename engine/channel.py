@@ -44,7 +44,7 @@ class Channel:
     `legible` answers why a body cannot be read at all, before any step; `guard(body, received)` why it may not
     go on after the steps (test message, blank patient, ...), `received` in microseconds since the epoch;
     `order(body, patient)` the order key. `system` is whose word its messages are; bodies of more than
-    `spool_over` bytes go into the spool."""
+    `spool_over` bytes go into the spool; what is said may be at most `future` microseconds ahead of the receipt."""
 
     name: str
     source: Source
@@ -67,6 +67,7 @@ class Channel:
     routes: tuple[Route, ...] = ()
     system: str = ""
     spool_over: int = 1 << 20
+    future: int = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.plugin import Body, Feed, Format
 from store.reason import Reason
+
+FUTURE = Reason(
+    "future-time", "the source time is in the future; correct the sender's clock or the channel's timezone"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +47,7 @@ class Guard:
         late = next((place for micros, place in times if micros > received + self.future), None)
         if late is None:
             return None
-        text = "the source time is in the future; correct the sender's clock or the channel's timezone"
-        return Reason("future-time", text, late)
+        return replace(FUTURE, place=late)
 
     def _unidentified(self, body: Body) -> Reason | None:
         found = self.format.patients(body, self.feed)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from engine.channel import Body, Channel, Route, Step
+from engine.guard import FUTURE
 from engine.message import Chart, Message, Outgoing, Processed, Said, State, Stop
 from store.facts import Belongs, Fact, Link, Write
 from store.prepared import Prepared, prepare
@@ -33,6 +34,8 @@ def process(channel: Channel, message: Message) -> Processed:
     said = channel.store(body) if channel.store else ()
     if isinstance(said, Stop):
         return Processed(message.id, said.state, said.reason, kind)
+    if place := _ahead(said or (), message.received + channel.future):
+        return Processed(message.id, State.QUARANTINED, replace(FUTURE, place=place), kind)
     prepared = _prepared(said or ())
     if isinstance(prepared, Reason):
         return Processed(message.id, State.FAILED, prepared, kind)
@@ -57,6 +60,12 @@ def _prepared(said: Sequence[Fact | Link | Belongs | Write]) -> tuple[Said, ...]
             return made
         done.append(made)
     return tuple(done)
+
+
+def _ahead(said: Sequence[Fact | Link | Belongs | Write], latest: int) -> str:
+    """Of what something is said that has yet to happen; what a client writes has the time of the writing."""
+    facts = (each for each in said if isinstance(each, Fact))
+    return next((fact.type for fact in facts if fact.clock.time > latest), "")
 
 
 def _ready(each: Fact | Write) -> Prepared | Write | Reason:

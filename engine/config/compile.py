@@ -56,6 +56,7 @@ def _channel(file: ChannelFile, identity: Identity, parts: Parts) -> Channel:
     feed, format = _feed(file, identity), standards()[file.format.name]
     accepted = file.accepts.processing_id
     processing = frozenset([accepted] if isinstance(accepted, str) else accepted)
+    future = int(file.future_limit * MICROS)
     return Channel(
         name=file.channel,
         source=file.source,
@@ -63,7 +64,7 @@ def _channel(file: ChannelFile, identity: Identity, parts: Parts) -> Channel:
         parse=partial(file.format.thing, **file.format.values),
         mine=_readable(file.feed or always, False),
         legible=format.legible,
-        guard=Guard(format, feed, processing, int(file.future_limit * MICROS), file.store is not None),
+        guard=Guard(format, feed, processing, future, file.store is not None),
         order=_order(file.order_by),
         kind=_readable(format.kind, ""),
         write=written,
@@ -78,6 +79,7 @@ def _channel(file: ChannelFile, identity: Identity, parts: Parts) -> Channel:
         routes=_routes(file.channel, feed, parts),
         system=file.system,
         spool_over=file.spool_over,
+        future=future,
     )
 
 

@@ -27,6 +27,7 @@ from store.prepared import Prepared
 from store.reason import Reason
 
 # What `ack: processed` tells the sender instead of an acknowledgement.
+LATEST = 1 << 60  # microseconds
 REFUSED = frozenset({State.QUARANTINED, State.FAILED})
 
 
@@ -169,9 +170,9 @@ def _one(channel: Channel, number: int, piece: Part | Stop, received: int | None
 
 
 def _said_at(channel: Channel, body: Body) -> int:
-    """The moment that the message says, as if it had come in then."""
+    """The moment that the message says, as if it had come in then; a time after all if it is said elsewhere."""
     times = channel.guard.format.times(body, channel.feed) if isinstance(channel.guard, Guard) else ()
-    return 0 if isinstance(times, Reason) else next((micros for micros, _ in times), 0)
+    return 0 if isinstance(times, Reason) else next((micros for micros, _ in times), LATEST)
 
 
 def _resources(facts: Mapping[tuple[str, bytes], list[Said]]) -> list[dict[str, Any]]:
