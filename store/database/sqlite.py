@@ -76,7 +76,7 @@ _BROKEN = (
     apsw.FullError, apsw.IOError, apsw.BusyError, apsw.LockedError, apsw.CorruptError, apsw.ReadOnlyError,
     apsw.NotADBError, apsw.CantOpenError, apsw.NoMemError,
 )  # fmt: skip
-_READER = ("query_only = ON", "cache_size = -32768", "mmap_size = 268435456")
+_READER = ("query_only = ON", "cache_size = -16384", "mmap_size = 268435456")
 _WRITER = (
     "page_size = 8192",
     "auto_vacuum = INCREMENTAL",  # must come before the first table
@@ -84,7 +84,7 @@ _WRITER = (
     "synchronous = FULL",
     "wal_autocheckpoint = 2000",
     "journal_size_limit = 67108864",
-    "cache_size = -131072",
+    "cache_size = -32768",  # what is read again soon; the rest is the page cache of the machine
     "temp_store = MEMORY",
     # If the last fsync of the process before failed, the end of its WAL may be in the page cache only, and what
     # is written behind it would be lost with it. So nothing is.
