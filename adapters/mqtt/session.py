@@ -98,6 +98,7 @@ class Session:
             except OSError as error:
                 log.warning("the broker cannot be reached", broker=self._settings.address(),
                             error=type(error).__name__, retry_in=wait)  # fmt: skip
+                self._tell()  # a broker that is away is no reason for the other sources to wait
             await asyncio.to_thread(self._client.loop_stop)
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST)
@@ -121,6 +122,10 @@ class Session:
             return
         self._subscribed = True
         log.info("subscribed", broker=self._settings.address(), topics=len(self._settings.topics))
+        self._tell()
+
+    def _tell(self) -> None:
+        """Ready, once: subscribed, or at it."""
         if self._ready:
             self._ready(self._settings.address())
             self._ready = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -123,17 +124,16 @@ async def everything(intake: MemoryIntake, wanted: set[bytes]) -> None:
             await intake.came(len(intake.received) + 1)
 
 
-async def test_a_source_waits_for_a_broker_that_is_not_there_yet(mosquitto: Broker) -> None:
+async def test_a_broker_that_is_not_there_yet_is_waited_for_and_keeps_nobody_else(mosquitto: Broker) -> None:
     intake = MemoryIntake()
-    made = asyncio.create_task(_until_ready(source(mosquitto.port), intake))
-    await asyncio.sleep(0)
-    await mosquitto.start()
-    await made
-
-
-async def _until_ready(source: MqttSource, intake: MemoryIntake) -> None:
-    async with running(source, intake):
-        pass
+    async with running(source(mosquitto.port), intake) as made:
+        assert made.address, "ready, although there is no broker"
+        await mosquitto.start()
+        async with asyncio.timeout(20):
+            while not intake.received:
+                await published(mosquitto.port, b'{"a":1}')
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(intake.came(1), 0.5)
 
 
 async def test_an_empty_and_a_long_message_are_refused_kept_and_acknowledged(mosquitto: Broker) -> None:
