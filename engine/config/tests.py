@@ -21,6 +21,7 @@ from engine.message import Chart, Message, Part, Processed, Reply, State, Stop
 from engine.pipeline import process
 from engine.settings import Site
 from formats import fhir
+from store.facts import Write
 from store.fold import Said, fold
 from store.identity import fhir_id
 from store.prepared import Prepared
@@ -130,7 +131,8 @@ def _sent_through(channel: Channel, paths: Sequence[Path], received: int | None)
             continue
         ack, asked = _one(channel, n, piece, received)
         raw = piece.body if isinstance(piece, Part) else b""
-        changed = [fact for fact in asked.said if isinstance(fact, Prepared)]
+        told = (said.fact if isinstance(said, Write) else said for said in asked.said)
+        changed = [fact for fact in told if isinstance(fact, Prepared)]
         for fact in changed:
             said = Said(fact.clock.pack(n), fact.read(), fact.event, fact.cancels, fact.establishes)
             facts.setdefault((fact.type, fact.key), []).append(said)
