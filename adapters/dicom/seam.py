@@ -72,9 +72,11 @@ def prepare() -> None:
 
 
 def _silence() -> None:
-    """Both libraries quote what they cannot read; neither may say it anywhere."""
+    """Both libraries quote what they cannot read, or find odd; neither may say it anywhere."""
     import logging
+    import warnings
 
+    warnings.filterwarnings("ignore", module=r"py(net)?dicom\b")
     for name in ("pynetdicom", "pydicom"):
         logger = logging.getLogger(name)
         logger.propagate = False

@@ -330,6 +330,20 @@ async def test_keys_match_as_the_standard_has_it(
     assert [str(item.AccessionNumber) for item in await asked(world, tmp_path / "a", *asks)] == found
 
 
+async def test_an_odd_value_in_a_worklist_item_is_answered(world: World, tmp_path: Path) -> None:
+    """pydicom warns of it, and would quote it."""
+    who = await world.write("POST", "/Patient", patient("W5", "Verylongname" * 8))
+    await world.write("POST", "/ServiceRequest", order(who, "1005"))
+    (item,) = await asked(world, tmp_path / "a", "PatientID=W5", "PatientName")
+    assert str(item.PatientName).startswith("Verylongname")
+
+
+async def test_nothing_of_a_patient_is_in_the_log(world: World) -> None:
+    log = world.site.log()
+    for text in ("Schröder", "Jörg", "Anna", "W1", "A1001", "D1", "Lindqvist", "19710502", "Verylong"):
+        assert f"{text}" not in log
+
+
 async def test_a_killed_engine_leaves_no_half_instance_and_loses_none(tmp_path: Path) -> None:
     files = {"channels/imaging.yaml": IMAGING}
     site = Installation(tmp_path, files)
