@@ -68,20 +68,26 @@ REPLIES: Mapping[Behaviour, Callable[[Message], Said]] = {
 
 class HttpPartner:
     behaviour = Behaviour.ACCEPT
+    replies = REPLIES
 
     def __init__(self, peer: Server) -> None:
         self._peer = peer
         peer.reply = self._reply
 
     def _reply(self, request: Message) -> Said:
-        return self._together() if self.behaviour is Behaviour.TOGETHER else REPLIES[self.behaviour](request)
+        together = self.behaviour is Behaviour.TOGETHER
+        return self._together() if together else self.replies[self.behaviour](request)
 
     def _together(self) -> Said:
         """Each connection waits for its own answer; two that wait are two connections."""
         if len(self._peer.got) >= 2:
-            for writer in self._peer.connections:
-                writer.write(said(200).data)
+            for number, writer in enumerate(self._peer.connections):
+                writer.write(self._accepted(number).data)
         return Said()
+
+    def _accepted(self, number: int) -> Said:
+        """The yes to the request with that number."""
+        return said(200)
 
     @property
     def got(self) -> list[tuple[str, bytes]]:

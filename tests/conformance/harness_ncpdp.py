@@ -6,41 +6,24 @@ from pathlib import Path
 
 from adapters.ncpdp.destination import NcpdpDestination
 from adapters.ncpdp.source import NcpdpSource
-from tests.adapters.http_peer import Message, Said, Sender, Server, said, server
+from tests.adapters.http_peer import Message, Said, Sender, said, server
 from tests.adapters.script_text import answer, newrx, text
-from tests.conformance.harness import CANARY, Behaviour, Sign, Verdict
+from tests.conformance.harness import CANARY, Behaviour, Verdict
+from tests.conformance.harness_http import HttpClient, HttpListener, HttpPartner, HttpReceiver
 
 
-class ScriptClient:
+class ScriptClient(HttpClient):
     """Posts SCRIPT messages; Status is a yes, Error a no."""
 
-    def __init__(self, sender: Sender) -> None:
-        self._sender = sender
-
-    async def send(self, body: bytes) -> None:
-        await self._sender.send(body)
-
     async def verdict(self) -> Verdict:
-        heard = await self._sender.answer()
-        if heard is None:
-            return Verdict("closed")
-        return Verdict("accepted" if b"<Status>" in heard.body else "refused", heard.body.decode())
-
-    def silent(self) -> bool:
-        return self._sender.answers.empty()
-
-    async def break_off(self, body: bytes) -> None:
-        await self._sender.write(self._sender.request(body, length=len(body) + 100))
-        await self._sender.leave()
-
-    async def leave(self) -> None:
-        await self._sender.leave()
+        heard = await super().verdict()
+        if heard.said == "closed":
+            return heard
+        return Verdict("accepted" if "<Status>" in heard.text else "refused", heard.text)
 
 
-class ScriptListener:
+class ScriptListener(HttpListener):
     name = "ncpdp"
-    cannot: Mapping[Sign, str] = {}
-    garbage = b"\r\n"
 
     def source(self) -> NcpdpSource:
         return NcpdpSource(port=0, path="/script")
@@ -68,22 +51,11 @@ REPLIES: Mapping[Behaviour, Callable[[Message], Said]] = {
 }
 
 
-class ScriptPartner:
-    behaviour = Behaviour.ACCEPT
+class ScriptPartner(HttpPartner):
+    replies = REPLIES
 
-    def __init__(self, peer: Server) -> None:
-        self._peer = peer
-        peer.reply = self._reply
-
-    def _reply(self, request: Message) -> Said:
-        return self._together() if self.behaviour is Behaviour.TOGETHER else REPLIES[self.behaviour](request)
-
-    def _together(self) -> Said:
-        """Each connection waits for its own answer; two that wait are two connections."""
-        if len(self._peer.got) >= 2:
-            for request, writer in zip(self._peer.got, self._peer.connections, strict=False):
-                writer.write(_answered(request).data)
-        return Said()
+    def _accepted(self, number: int) -> Said:
+        return _answered(self._peer.got[number])
 
     @property
     def got(self) -> list[tuple[str, bytes]]:
@@ -92,19 +64,9 @@ class ScriptPartner:
     def destination(self, timeout: float) -> NcpdpDestination:
         return NcpdpDestination(url=self._peer.url, timeout=timeout)
 
-    async def arrived(self, count: int) -> None:
-        await self._peer.arrived(count)
 
-    async def down(self) -> None:
-        await self._peer.stop()
-
-    async def up(self) -> None:
-        await self._peer.start()
-
-
-class ScriptReceiver:
+class ScriptReceiver(HttpReceiver):
     name = "ncpdp"
-    cannot: Mapping[Behaviour, str] = {}
 
     @asynccontextmanager
     async def partner(self, directory: Path) -> AsyncIterator[ScriptPartner]:

@@ -6,16 +6,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.running import Running
-from web.fhir.door import door, parsed, sent
+from web.fhir.door import resource_of
 from web.fhir.writing import single
 
 
 async def create(running: Running, request: Request) -> Response:
-    way = door(running)
-    if isinstance(way, Response):
-        return way
-    raw = await sent(running, way, request, way.max_transaction)
-    resource = raw if isinstance(raw, Response) else await parsed(running, way, request, raw)
+    resource = await resource_of(running, request)
     if isinstance(resource, Response):
         return resource
     asked = {"method": "POST", "url": request.path_params["type"]}

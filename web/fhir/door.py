@@ -98,6 +98,15 @@ async def parsed(running: Running, way: Door, request: Request, raw: bytes) -> J
     return found
 
 
+async def resource_of(running: Running, request: Request) -> Json | Response:
+    """The resource that a create or an update brings, or the refusal."""
+    way = door(running)
+    if isinstance(way, Response):
+        return way
+    raw = await sent(running, way, request, way.max_transaction)
+    return raw if isinstance(raw, Response) else await parsed(running, way, request, raw)
+
+
 async def keep(
     running: Running, way: Door, request: Request, raw: bytes | bytearray, reason: Reason
 ) -> Response:

@@ -9,16 +9,12 @@ from starlette.responses import Response
 
 from engine.running import Running
 from web.fhir.answer import CONTROLS
-from web.fhir.door import Json, door, parsed, sent
+from web.fhir.door import Json, resource_of
 from web.fhir.writing import single
 
 
 async def update(running: Running, request: Request) -> Response:
-    way = door(running)
-    if isinstance(way, Response):
-        return way
-    raw = await sent(running, way, request, way.max_transaction)
-    resource = raw if isinstance(raw, Response) else await parsed(running, way, request, raw)
+    resource = await resource_of(running, request)
     if isinstance(resource, Response):
         return resource
     return await single(running, request, {"resource": resource, "request": asked(request)})
