@@ -1,17 +1,22 @@
 #!/bin/sh
 # Installs the Debian packages that the tests need, if they are not there: nothing else, and nothing twice.
+# `system.sh demo`: only those that the demo's partners are played with.
 set -eu
 
 missing=""
-command -v strace >/dev/null || missing="$missing strace"
-command -v gcc >/dev/null || missing="$missing gcc libc6-dev"
+for_what="The tests need"
+[ "${1:-}" = demo ] && for_what="The demo plays some partners with"
 command -v storescu >/dev/null || missing="$missing dcmtk"
-command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$missing mosquitto"
-ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
+[ -x /usr/sbin/mosquitto ] || command -v mosquitto >/dev/null || missing="$missing mosquitto"
+if [ "${1:-}" != demo ]; then
+    command -v strace >/dev/null || missing="$missing strace"
+    command -v gcc >/dev/null || missing="$missing gcc libc6-dev"
+    ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
+fi
 [ -n "$missing" ] || exit 0
 
 say() {
-    echo "The tests need the Debian packages$missing. $1" >&2
+    echo "$for_what the Debian packages$missing. $1" >&2
     exit 1
 }
 
