@@ -59,9 +59,13 @@ def apply(
 ) -> Applied:
     """Add what `message` says, replacing what it said before, and bring the resources up to date.
 
-    `now` is in microseconds since the epoch; it becomes lastUpdated, and the clock of what clients write.
+    `now` is in microseconds since the epoch; it becomes lastUpdated, and the clock of what clients write. What a
+    client wrote once is not done again: its conditions were those of then.
     """
-    writes = resolve(connection, now, [s for s in said if isinstance(s, Write)])
+    asking = [s for s in said if isinstance(s, Write)]
+    if asking and one(connection, SQL.said, (message,)):
+        return Applied()
+    writes = resolve(connection, now, asking)
     asked = writes if isinstance(writes, Resolved) else Resolved()
     filing = _Filing(connection, message, now, fresh=set(asked.fresh))
     for row in connection.all(SQL.withdraw, (message,)):

@@ -27,6 +27,9 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
 -- name: facts
 SELECT clock, event, cancels, establishes, elements FROM fact WHERE resource = $1 ORDER BY clock
 
+-- name: said
+SELECT 1 FROM fact WHERE message = $1 LIMIT 1
+
 -- name: withdraw
 DELETE FROM fact WHERE message = $1 RETURNING resource
 

@@ -42,12 +42,15 @@ class Portal:
         writes = written(*entries, id=id or f"b{self.messages}")
         return writes if isinstance(writes, Reason) else self.says(*writes)
 
-    def says(self, *said: Fact | Link | Write) -> Applied:
+    def says(self, *said: Fact | Link | Write, message: int = 0) -> Applied:
+        """`message`: one that was processed before, and is again."""
         self.messages += 1
         self.connection.begin()
         facts = ready(s for s in said if not isinstance(s, Write))
         writes = [s for s in said if isinstance(s, Write)]
-        applied = chart.apply(self.connection, self.messages, 1000 + self.messages, [*facts, *writes])
+        applied = chart.apply(
+            self.connection, message or self.messages, 1000 + self.messages, [*facts, *writes]
+        )
         self.connection.commit()
         return applied
 

@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from store import chart
 from store.facts import Clock, Fact, Link
 from store.identity import key_of
+from store.reason import Reason
 from store.resource import CONTESTED
-from tests.store.portal import EPI, IDENTITY, MRN, Json, Portal, entry, name, observation, post, put
+from tests.store.portal import EPI, IDENTITY, MRN, Json, Portal, entry, name, observation, post, put, written
 
 
 @pytest.fixture
@@ -322,3 +324,47 @@ def test_a_second_number_that_another_patient_holds_is_refused(portal: Portal) -
     applied = portal.bundle(post("Patient", identifier=[{**numbers[0], "value": "2"}, numbers[1]]))
     assert not hasattr(applied, "code")
     assert getattr(applied, "withheld", None) == "Bundle.entry[0].resource.identifier[1]"
+
+
+# -- again
+
+
+def test_a_write_that_was_done_is_done(portal: Portal) -> None:
+    """Processed again (a replay), its conditions are not asked of what it made itself."""
+    one = portal.patient("1")
+    body = portal.read(one)
+    assert body is not None
+    for asked in (
+        [post("Patient", identifier=[{"system": "urn:mrn", "value": "2"}])],
+        [put({**body, "gender": "male"}, ifMatch='W/"1"')],
+        [
+            patched(
+                one, {"op": "test", "path": "/gender", "value": "male"}, {"op": "remove", "path": "/gender"}
+            )
+        ],
+        [entry("DELETE", one)],
+    ):
+        writes = written(*asked, id=f"b{portal.messages}")
+        assert not isinstance(writes, Reason)
+        assert portal.says(*writes).refused is None
+        before, message = chart.digest(portal.connection), portal.messages
+        again = portal.says(*writes, message=message)
+        assert (again.refused, again.changed) == (None, ())
+        assert chart.digest(portal.connection) == before
+
+
+def test_a_write_that_must_wait_is_done_once_its_claim_is_honoured(portal: Portal) -> None:
+    numbers = [{"system": "urn:mrn", "value": "1"}, {"system": "urn:epi", "value": "E"}]
+    writes = written(post("Patient", identifier=numbers), id="b")
+    assert not isinstance(writes, Reason)
+    made = name(portal.says(*writes).answers[0])
+    message = portal.messages
+    claim = Link(IDENTITY.patient_key(EPI, "E"), key(portal.patient("3")), Clock(1), "claim", "PID-3[2]")
+    earlier = portal.says(claim)
+    assert [id for id, _ in earlier.withhold] == [message]
+    assert portal.read(made) is None
+    assert portal.says(message=portal.messages).release == (message,)
+    assert portal.says(*writes, message=message).refused is None
+    found = portal.read(made)
+    assert found is not None
+    assert found["identifier"] == numbers

@@ -33,6 +33,8 @@ STATUS: Mapping[str, tuple[int, str]] = {
     "invalid": (422, "invalid"),
     "not-supported": (422, "not-supported"),
     "future-time": (422, "invalid"),
+    "defect": (500, "exception"),
+    "not-filed": (500, "exception"),
 }
 
 
