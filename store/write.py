@@ -80,6 +80,7 @@ class Current(NamedTuple):
 
 
 SOME = 20
+Condition = tuple[str, tuple[tuple[str, str], ...]]
 NOWHERE = Current(0, False, b"", 0, None)
 
 
@@ -108,6 +109,9 @@ class _Work:
     moved: dict[bytes, bytes] = field(default_factory=dict)  # a promised key -> the one that was there
     touched: set[bytes] = field(default_factory=set)
     deleted: set[bytes] = field(default_factory=set)
+    vain: set[Condition] = field(
+        default_factory=set
+    )  # conditions that nothing meets, and that make something
     rows: dict[bytes, Row | None] = field(default_factory=dict)  # as they are before anything is written
     meant: dict[str, list[bytes] | Reason] = field(default_factory=dict)  # by conditional references
     facts: list[Prepared] = field(default_factory=list)
@@ -139,7 +143,9 @@ class _Work:
         if len(keys) > 1:
             return _reason("precondition", "more than one resource matches the condition", write)
         if not keys:
-            return _unmatched(write)
+            return self._unmatched(write)
+        if write.method == "POST" and keys[0] in self.deleted:
+            return _reason("duplicate", "the condition finds what the same bundle deletes", write)
         if write.named and write.named != fhir_id(keys[0]):
             return _reason(
                 "mismatch", "the resource has another id than the one that the condition finds", write
@@ -149,6 +155,22 @@ class _Work:
         if write.method == "POST":  # it is there already: nothing is done
             return Answer("200 OK", write.type, keys[0])
         return replace(write, key=keys[0])
+
+    def _unmatched(self, write: Write) -> Write | Answer | Reason:
+        """Conditions that nothing meets (R4 http.html#cond-update, #3.1.0.7.1)."""
+        match write.method:
+            case "DELETE":
+                return Answer("204 No Content", write.type, None)
+            case "PATCH":
+                return _reason("not-found", "no resource matches the condition", write)
+            case "PUT" if write.named:
+                return _reason("not-allowed", "ids are given by this server: leave it out", write)
+        if (condition := (write.type, write.criteria)) in self.vain:
+            return _reason(
+                "duplicate", "another entry has the same condition, so that two would be made", write
+            )
+        self.vain.add(condition)
+        return replace(write, method="POST")
 
     def _matches(self, type: str, asked: Sequence[tuple[str, str]], place: str) -> list[bytes] | Reason:
         wanted: list[Criterion] = []
@@ -257,12 +279,11 @@ class _Work:
         stored = self._stored(current)
         meta = {**stored.get("meta", {}), "versionId": str(current.version)}
         about = {"resourceType": write.type, "id": fhir_id(write.key or b"")}
-        made = patched({**about, **stored, "meta": meta}, write.patch, write.place)
-        if isinstance(made, Reason):
-            return made
-        if write.type == "Patient" and made.get("link") != stored.get("link"):
-            return _reason("invalid", LINKED, write)
-        return _changed(write, own({**about, **stored}), own(made))
+        try:
+            made = patched({**about, **stored, "meta": meta}, write.patch, write.place)
+            return made if isinstance(made, Reason) else _changed(write, {**about, **stored}, made)
+        except RecursionError:
+            return _reason("invalid", "after the patch it is nested too deep", write)
 
     def _stored(self, current: Current) -> dict[str, Any]:
         if not current.live:
@@ -316,18 +337,6 @@ class _Work:
 LINKED = "who replaces whom is said by a merge (ADT^A40), not by writing Patient.link"
 
 
-def _unmatched(write: Write) -> Write | Answer | Reason:
-    """Conditions that nothing meets (R4 http.html#cond-update, #3.1.0.7.1)."""
-    match write.method:
-        case "DELETE":
-            return Answer("204 No Content", write.type, None)
-        case "PATCH":
-            return _reason("not-found", "no resource matches the condition", write)
-        case "PUT" if write.named:
-            return _reason("not-allowed", "ids are given by this server: leave it out", write)
-    return replace(write, method="POST")
-
-
 def _claims(write: Write, fact: Prepared) -> Claims | Reason:
     """The identifiers that nobody else may hold; those of a patch are known only now."""
     if write.method != "PATCH" or write.identity is None:
@@ -335,9 +344,12 @@ def _claims(write: Write, fact: Prepared) -> Claims | Reason:
     return claims(write.identity, fact.read(), fact.key, write.place)
 
 
-def _changed(write: Write, before: dict[str, Any], after: dict[str, Any]) -> Prepared | Reason:
+def _changed(write: Write, stored: dict[str, Any], made: dict[str, Any]) -> Prepared | Reason:
     """What a patch says: the elements that it changed, or, of a type whose values move together, all of them."""
     assert write.key is not None
+    if write.type == "Patient" and made.get("link") != stored.get("link"):
+        return _reason("invalid", LINKED, write)
+    before, after = own(stored), own(made)
     if found := fhir.problems(write.type, after):
         return Reason("invalid", f"after the patch: {found[0].text}", found[0].path)
     if element := stranger(write.type, after):

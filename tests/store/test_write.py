@@ -54,6 +54,30 @@ def test_two_writes_of_one_resource_in_a_bundle_are_refused(portal: Portal) -> N
     assert portal.refusal(entry("DELETE", patient), entry("DELETE", patient)).code == "duplicate"
 
 
+def test_what_a_bundle_deletes_it_cannot_find(portal: Portal) -> None:
+    patient = portal.patient("1")
+    found = entry("POST", "Patient", {"resourceType": "Patient"}, ifNoneExist="identifier=urn:mrn|1")
+    assert portal.refusal(entry("DELETE", patient), found).code == "duplicate"
+
+
+def test_one_condition_does_not_make_two(portal: Portal) -> None:
+    device = {"resourceType": "Device", "identifier": [{"system": "urn:d", "value": "1"}]}
+    once = entry("POST", "Device", device, ifNoneExist="identifier=urn:d|1")
+    assert portal.refusal(once, once).code == "duplicate"
+    made = [portal.done(once)[0] for _ in range(2)]
+    assert [answer.status for answer in made] == ["201 Created", "200 OK"]
+    assert name(made[0]) == name(made[1])
+
+
+def test_what_is_nested_too_deep_is_the_clients_fault(portal: Portal) -> None:
+    deep: list[Json] = [{"url": "urn:x", "valueString": "x"}]
+    for _ in range(400):
+        deep = [{"url": "urn:x", "extension": deep}]
+    assert portal.refusal(post("Patient", extension=deep)).code == "invalid"
+    one = portal.patient("1")
+    assert portal.refusal(patched(one, {"op": "add", "path": "/extension", "value": deep})).code == "invalid"
+
+
 def test_two_entries_cannot_have_one_full_url(portal: Portal) -> None:
     one = entry("POST", "Patient", {"resourceType": "Patient"}, fullUrl="urn:uuid:a")
     assert portal.refusal(one, one).code == "duplicate"

@@ -29,7 +29,10 @@ def fhir_to_chart(body: Mapping[str, Any], feed: Feed) -> Sequence[Write] | Stop
     """
     if body.get("resourceType") != "Bundle" or body.get("type") not in ("transaction", "batch"):
         return None
-    made = _writes(body, feed)
+    try:
+        made = _writes(body, feed)
+    except RecursionError:
+        made = Reason("invalid", "it is nested too deep")
     return Stop(State.QUARANTINED, made) if isinstance(made, Reason) else made
 
 
