@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from engine.channel import Configuration
-from engine.journal.spool import Spool
 from engine.plugin import Intake
 from engine.runtime.metrics import Metrics
 from store.database import Connection
@@ -27,4 +26,3 @@ class Running:
     metrics: Metrics
     unready: Callable[[], Reason | None]
     intakes: Mapping[str, Intake] = field(default_factory=dict)
-    spool: Spool | None = None

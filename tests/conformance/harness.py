@@ -62,6 +62,8 @@ class Sign(StrEnum):
 
 
 class SourceHarness(Protocol):
+    """May also have `arrived(received) -> bytes`, where the wire puts what was sent into something of its own."""
+
     name: str
     cannot: Mapping[Sign, str]
     garbage: bytes  # arrives whole, but is no message at all
