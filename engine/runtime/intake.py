@@ -71,20 +71,30 @@ class Intake:
         self._refused_bytes: dict[str, int] = {}
 
     def __call__(self, received: Received) -> Future[Receipt]:
-        found = self._channel(self._channels, received)
-        if not isinstance(found, tuple):
+        if received.size > BRIEF and all(c.ack == "processed" for c in self._channels):
+            return asyncio.ensure_future(self._long(received))
+        return self._take(received, self._parsed(self._channels, received.body or _head(received)))
+
+    async def _long(self, received: Received) -> Receipt:
+        """Parsed and computed beside the event loop, which answers other senders meanwhile."""
+        whole = received.body or await asyncio.to_thread(_whole, received)
+        body = await asyncio.to_thread(self._parsed, self._channels, whole)
+        return await self._take(replace(received, body=whole), body)
+
+    def _take(self, received: Received, body: Body | Reason | None) -> Future[Receipt]:
+        found = self._channel(self._channels, received, body)
+        if not isinstance(found, Channel):
             return found
-        channel, body = found
-        received = replace(received, key=channel.key(body) or received.key)
-        if channel.ack == "processed":
-            return self._processed(channel, received)
-        return self._stored(channel, received)
+        received = replace(received, key=found.key(body) or received.key)
+        if found.ack == "processed":
+            return self._processed(found, received)
+        return self._stored(found, received)
 
     def ask(self, received: Received) -> Future[Receipt]:
-        found = self._channel(self._answering, received)
-        if not isinstance(found, tuple):
-            return found
-        channel, body = found
+        body = self._parsed(self._answering, received.body)
+        channel = self._channel(self._answering, received, body)
+        if not isinstance(channel, Channel):
+            return channel
         answered = self._answer(channel, body)
         if isinstance(answered, Stop):
             return self.refuse(received, answered.reason)
@@ -110,17 +120,18 @@ class Intake:
             text = f"the answer raised {type(e).__name__}; this is a defect of the channel"
             return Stop(State.FAILED, Reason("defect", text))
 
+    def _parsed(self, channels: Sequence[Channel], whole: bytes) -> Body | Reason | None:
+        """How the first channel reads it: those that share a source have the same format."""
+        return channels[0].parse(whole) if channels else None
+
     def _channel(
-        self, channels: Sequence[Channel], received: Received
-    ) -> tuple[Channel, Body] | Future[Receipt]:
-        """Which channel takes it, and how it reads it; or the refusal."""
-        if not channels:
-            return self.refuse(received, NOBODY, unsupported=True)
-        body = channels[0].parse(received.body or _head(received))
+        self, channels: Sequence[Channel], received: Received, body: Body | Reason | None
+    ) -> Channel | Future[Receipt]:
+        """Which channel takes it; or the refusal."""
         if isinstance(body, Reason):
             return self.refuse(received, body)
         channel = next((c for c in channels if _takes(c, body)), None)
-        return (channel, body) if channel else self.refuse(received, NOBODY, unsupported=True)
+        return channel or self.refuse(received, NOBODY, unsupported=True)
 
     def _stored(self, channel: Channel, received: Received) -> Future[Receipt]:
         name, now = channel.name, clock.now()
@@ -146,7 +157,6 @@ class Intake:
         return asyncio.ensure_future(self._aside(channel, received, now, waiting))
 
     async def _aside(self, channel: Channel, received: Received, now: int, waiting: Waiting) -> Receipt:
-        """A long one is computed beside the event loop, which answers other senders meanwhile."""
         asked = await asyncio.to_thread(computed, {channel.name: channel}, waiting)
         return await self._judged(channel, received, now, asked)
 
@@ -222,6 +232,10 @@ class Intake:
             log.warning("refused", channel=channel, code=receipt.reason.code)
         elif isinstance(receipt, Unavailable | Uncertain):
             log.warning("not stored", channel=channel, answer=type(receipt).__name__)
+
+
+def _whole(received: Received) -> bytes:
+    return received.spooled.path.read_bytes() if received.spooled else received.body
 
 
 def _head(received: Received) -> bytes:
