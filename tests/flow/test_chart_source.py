@@ -165,7 +165,7 @@ def again(body: Mapping[str, Any], feed: Feed) -> Sequence[Fact]:
     said = {k: v for k, v in order.items() if k not in ("resourceType", "id", "meta")}
     notes = [*order.get("note", ()), {"text": "and again"}]
     patient = key_of(order["subject"]["reference"].partition("/")[2])
-    at = Clock(1_900_000_000_000_000 + len(notes))
+    at = Clock(1_780_000_000_000_000 + len(notes))
     return [Fact("ServiceRequest", key_of(order["id"]), at, {**said, "note": notes}, patient)]
 '''
 
