@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import gc
 import multiprocessing
 import os
 import secrets
@@ -65,6 +66,8 @@ def run(config: Path, data: Path, env: str | None) -> int:
         import web
 
         sys.setswitchinterval(0.002)  # the event loop answers senders; it must not wait long for the worker
+        gc.freeze()  # what is here now stays: looking for garbage in it again and again would make senders wait
+        gc.set_threshold(20_000, 20, 50)
         with _compute(configuration, (config, env, secret)) as compute:
             split = partial(_start, take_apart, (config, env, secret))
             engine = Engine(configuration, data, connection, compute, split, listen, web.build)

@@ -17,9 +17,10 @@ from store.identity import reference
 from store.prepared import Prepared
 from store.reason import Reason
 from store.refold import refolded
+from store.reply import Answer
 from store.resource import CONTESTED
 from store.survivor import Survivors, survivors
-from store.write import Answer, Resolved, resolve
+from store.write import Resolved, resolve
 
 SQL = load("store", "chart.sql")
 SHARED = frozenset({"active", "meta"})

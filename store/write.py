@@ -29,7 +29,8 @@ from store.patch import patched
 from store.prepared import Prepared, prepare
 from store.reason import Reason
 from store.refold import refolded
-from store.resource import instant, own
+from store.reply import Answer
+from store.resource import own
 
 SQL = load("store", "chart.sql")
 ORDER: Mapping[str, int] = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 3}
@@ -46,16 +47,6 @@ def ready(write: Write) -> Write | Reason:
         return replace(write, fact=fact)
     place = fact.place.partition(".")[2]
     return Reason("invalid", fact.text, f"{write.place}.resource.{place}".rstrip("."))
-
-
-class Answer(NamedTuple):
-    """What became of one write. `version` 0: nothing is there (deleted, or never was)."""
-
-    status: str
-    type: str
-    key: bytes | None
-    version: int = 0
-    updated: int = 0
 
 
 class Resolved(NamedTuple):
@@ -392,19 +383,3 @@ def _status(write: Write, current: Current) -> str:
 
 def _reason(code: str, text: str, write: Write) -> Reason:
     return Reason(code, text, write.place)
-
-
-def reply(answers: Sequence[Answer]) -> bytes:
-    """A transaction-response (R4 http.html#transaction-response)."""
-    return fhir.encode(
-        {"resourceType": "Bundle", "type": "transaction-response", "entry": [_entry(a) for a in answers]}
-    )
-
-
-def _entry(answer: Answer) -> dict[str, Any]:
-    response: dict[str, Any] = {"status": answer.status}
-    if answer.key is not None and answer.version:
-        response["location"] = f"{answer.type}/{fhir_id(answer.key)}/_history/{answer.version}"
-        response["etag"] = f'W/"{answer.version}"'
-        response["lastModified"] = instant(answer.updated)
-    return {"response": response}

@@ -11,7 +11,7 @@ from engine.journal import SQL, inbox
 from engine.message import Chart, Outgoing, Processed, State
 from engine.runtime.telling import tell
 from engine.trigger import Triggers
-from store import chart, write
+from store import chart
 from store.chart import Applied, Change
 from store.database import Connection
 from store.identity import Identity, fhir_id
@@ -85,10 +85,10 @@ def file(
     _expect(connection, processed)
     told = tell(connection, triggers, processed, applied.changed, now)
     inbox.settle(connection, processed, now)
-    reply = write.reply(applied.answers) if applied.answers else None
-    if reply is not None:
-        connection.run(SQL.reply, (reply, processed.message))
-    return Filed(processed, tuple((row[2], row[3]) for row in rows), woken or told, reply)
+    answer = reply(applied.answers) if applied.answers else None
+    if answer is not None:
+        connection.run(SQL.reply, (answer, processed.message))
+    return Filed(processed, tuple((row[2], row[3]) for row in rows), woken or told, answer)
 
 
 def _ended(connection: Connection, processed: Processed, now: int, woken: bool = False) -> Filed:

@@ -17,8 +17,8 @@ from store.database.sqlite import Sqlite, create
 from store.facts import Fact, Link, Write
 from store.identity import Authority, Identity, fhir_id, key_of
 from store.reason import Reason
+from store.reply import Answer
 from store.resource import whole
-from store.write import Answer
 from store.write import ready as ready_write
 from tests.said import ready
 from transforms.fhir_to_chart.bundle import fhir_to_chart
