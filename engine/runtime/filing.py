@@ -16,6 +16,7 @@ from store.chart import Applied, Change
 from store.database import Connection
 from store.identity import Identity, fhir_id
 from store.reason import Reason
+from store.reply import reply
 
 T = TypeVar("T")
 Lane = tuple[str, int]  # destination, lane
