@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from threading import Lock
 
 import structlog
@@ -127,13 +128,23 @@ def take_apart(pipe: Connection, channels: Mapping[str, Channel]) -> None:
         pipe.send_bytes(b"ready")
         while True:
             name, path, seen = pickle.loads(pipe.recv_bytes())
-            split = channels[name].split
-            assert split is not None
-            for pieces in _pieces(split(path, seen)):
+            for pieces in _apart(channels, name, path, seen):
                 pipe.send_bytes(pickle.dumps(pieces))
             pipe.send_bytes(pickle.dumps(None))
     except (EOFError, OSError):
         return
+
+
+def _apart(channels: Mapping[str, Channel], name: str, path: Path, seen: bool) -> Iterator[Pieces]:
+    """A splitter that raises fails that message only, and nothing of it gets into the log."""
+    try:
+        split = channels[name].split
+        assert split is not None
+        yield from _pieces(split(path, seen))
+    except Exception as e:
+        log.error("splitter failed", channel=name, error=type(e).__name__)
+        text = f"the splitter raised {type(e).__name__}; this is a defect of the splitter"
+        yield Stop(State.FAILED, Reason("defect", text))
 
 
 def _pieces(found: Iterator[Part | Reply | Stop]) -> Iterator[Pieces]:

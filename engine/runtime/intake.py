@@ -204,8 +204,10 @@ class Intake:
         """Keep what is not a message for anyone here, within the cap of its peer."""
         name, now = self._name, clock.now()
         self._metrics.received(name)
+        keep = True
 
         def work(connection: Connection) -> Receipt:
+            nonlocal keep
             if (used := self._refused_bytes.get(received.peer)) is None:
                 used = connection.all(SQL.refused_by, (received.peer,))[0][0]
             keep = used + received.size <= REFUSED_BYTES_PER_PEER
@@ -216,6 +218,8 @@ class Intake:
         def forget(future: Future[Receipt]) -> None:
             if not isinstance(future.result(), Refused):  # what was counted was not kept: count anew
                 self._refused_bytes.pop(received.peer, None)
+            elif received.spooled and not keep:
+                received.spooled.path.unlink(missing_ok=True)
 
         future = self._submit(work, name)
         future.add_done_callback(forget)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.engine_process import ROOT
-from tests.flow.installation import Installation, until
+from tests.flow.installation import NOBODY, Installation, until
 
 SAMPLES = ROOT / "channels" / "samples"
 CHANNEL = """
@@ -142,3 +142,29 @@ async def _parts(house: House, count: int) -> list[Json]:
 async def _archived(house: House, count: int) -> list[Path]:
     found = list((house.inbox / "archive").glob("*"))
     return found if len(found) == count else []
+
+
+BROKEN = """
+from engine.plugin import splitter
+
+
+@splitter("example.broken")
+def broken(path, feed, seen):
+    raise KeyError("PARKER ELENA")
+    yield
+"""
+
+
+async def test_a_splitter_that_raises_fails_its_message_alone_and_tells_nothing(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    text = CHANNEL.format(inbox=house.inbox).replace("split: x12", "split: example.broken")
+    house.write({"channels/claims.yaml": text, "plugins/broken.py": BROKEN, "routes.yaml": NOBODY})
+    try:
+        await house.start()
+        house.drop("one.x12", (SAMPLES / "claims_two.x12").read_bytes())
+        (message,) = await house.all(1)
+        assert (message["state"], message["code"]) == ("FAILED", "defect")
+        assert await house.stop() == 0
+        assert "PARKER" not in house.log()
+    finally:
+        house.kill()
