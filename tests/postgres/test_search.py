@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from engine.journal import inquiry
+from store import criteria
 from store.reason import Reason
 from store.search import COMMON, SUPPORTED
 from tests.postgres.test_smoke import Postgres, database  # noqa: F401
 from tests.web.test_search_plan import INQUIRIES, VALUES, WALKS
-from store import criteria
 
 pytestmark = pytest.mark.postgres
 EVERY = [(name, value) for name, values in VALUES.items() for value in values] + WALKS

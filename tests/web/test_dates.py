@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from store.search import instants
 from store import dates
+from store.search import instants
 
 DAYS = st.integers(0, 800).map(lambda n: date(1999, 12, 1) + timedelta(n))
 TEXTS = st.builds(lambda day, length: day.isoformat()[:length], DAYS, st.sampled_from((4, 7, 10)))

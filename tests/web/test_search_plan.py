@@ -7,12 +7,12 @@ import pytest
 from engine.journal import inquiry
 from engine.journal.inquiry import Filter
 from engine.message import State
+from store import criteria
+from store.criteria import Criterion
 from store.database.clause import Clause
 from store.database.sqlite import Sqlite, create
 from store.reason import Reason
 from store.search import COMMON, SUPPORTED
-from store import criteria
-from store.criteria import Criterion
 
 ID = "a" * 26
 VALUES = {
