@@ -15,7 +15,15 @@ from typing import Any
 Body = Mapping[str, Any]
 Token = tuple[int, str]
 
-IDENTIFIER, NAME, BIRTHDATE, CODE, STATUS, CATEGORY = 1, 2, 3, 4, 5, 6
+IDENTIFIER, NAME, BIRTHDATE, CODE, STATUS, CATEGORY, PAID = (
+    1,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+)  # PAID: the claims of a payment
 KINDS = {
     "identifier": IDENTIFIER, "name": NAME, "birthdate": BIRTHDATE, "code": CODE, "status": STATUS,
     "category": CATEGORY,
@@ -82,6 +90,9 @@ def tokens(type: str, body: Body) -> set[Token]:
         found.add((STATUS, token(status, None)))
     if "name" in supported:
         found.update((NAME, folded(word)) for name in _list(body, "name") for word in _words(name))
+    if type == "PaymentReconciliation":
+        claims = (detail.get("request", {}).get("identifier", {}) for detail in _list(body, "detail"))
+        found.update((PAID, token(i["value"], i.get("system"))) for i in claims if "value" in i)
     if type == "Patient" and (birth := body.get("birthDate")):
         found.add((BIRTHDATE, birth))
     return found

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from engine.journal.inquiry import same_person
+from formats import fhir
 from store.database import Connection, one
 from store.database.statements import load
 from store.identity import Identity, fhir_id, key_of, normalised
@@ -52,6 +53,7 @@ def case(connection: Connection, identity: Identity, of: str, now: int) -> list[
     resources = [] if patients else list(_resources(connection, of))
     if not patients and not resources:
         return None
+    resources = [*resources, *_paid(connection, patients, of)]
     messages = set(_messages(connection, patients, resources))
     messages |= {p for m in messages for (p,) in connection.all(SQL.parent, (m,))}
     messages |= {a for m in list(messages) for (a,) in connection.all(SQL.answers, (m,))}
@@ -84,6 +86,14 @@ def _resources(connection: Connection, of: str) -> Iterable[Resource]:
     if id and (key := key_of(id)):
         return connection.all(SQL.resource, (key, type))
     return connection.all(SQL.named, (f"{of}\x1f", f"{of}\x20"))
+
+
+def _paid(connection: Connection, patients: Iterable[bytes], of: str) -> Iterator[Resource]:
+    """The payments of the patients' claims, or of the claim that goes by that number: a payment names no patient."""
+    bodies = (body for key in patients for (body,) in connection.all(SQL.claims, (key,)))
+    numbers = [i["value"] for body in bodies for i in fhir.decode(body).get("identifier", ()) if "value" in i]
+    for number in dict.fromkeys(numbers or [of]):
+        yield from connection.all(SQL.paid, (f"{number}\x1f", f"{number}\x20"))
 
 
 def _messages(

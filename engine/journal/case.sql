@@ -6,6 +6,15 @@ SELECT 1 FROM resource WHERE key = $1
 SELECT DISTINCT r.id, r.type, r.key FROM token t JOIN resource r ON r.id = t.resource
 WHERE t.kind = 1 AND t.value >= $1 AND t.value < $2 ORDER BY r.id LIMIT 50
 
+-- name: paid
+-- the payments of a claim by its number, as `named`; kind 7 is `store.search.PAID`
+SELECT DISTINCT r.id, r.type, r.key FROM token t JOIN resource r ON r.id = t.resource
+WHERE t.kind = 7 AND t.value >= $1 AND t.value < $2 ORDER BY r.id LIMIT 50
+
+-- name: claims
+SELECT v.body FROM resource p JOIN resource r ON r.patient = p.id AND r.type = 'Claim'
+JOIN version v ON v.resource = r.id AND v.number = r.version WHERE p.key = $1 AND r.live = 1 LIMIT 50
+
 -- name: resource
 SELECT id, type, key FROM resource WHERE key = $1 AND type = $2
 

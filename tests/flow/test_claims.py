@@ -168,3 +168,30 @@ async def test_a_splitter_that_raises_fails_its_message_alone_and_tells_nothing(
         assert "PARKER" not in house.log()
     finally:
         house.kill()
+
+
+async def test_a_case_holds_the_claim_the_answers_and_the_payment(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    paid = tmp_path / "paid"
+    paid.mkdir()
+    payments = CHANNEL.format(inbox=paid).replace("channel: claims", "channel: payments")
+    house.write({"channels/payments.yaml": payments})
+    try:
+        await house.start()
+        house.drop("one.x12", (SAMPLES / "claims_two.x12").read_bytes())
+        await house.all(3)
+        await until(lambda: _said(house))
+        (paid / "two.x12").write_bytes((SAMPLES / "remittance.x12").read_bytes())
+
+        async def stored() -> list[Json]:
+            return await house.messages(channel="payments", state="STORED")
+
+        await until(stored)
+        for of in ("MRN20001", "ACC100"):
+            told = await house.command("case", of)
+            assert told.returncode == 0, told.stderr
+            rows = {tuple(line.split()[1:3]) for line in told.stdout.splitlines()[1:-1]}
+            assert rows == {("in", "claims"), ("in", "payments"), ("out", "clearinghouse")}, of
+        assert await house.stop() == 0
+    finally:
+        house.kill()
