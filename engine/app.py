@@ -185,6 +185,8 @@ def _process(pipe: Connection, task: Task, config: Path, env: str | None, secret
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     configuration = load(config, env, secret)
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
     if not isinstance(configuration, list):
         task(pipe, {c.name: c for c in configuration.channels})
 

@@ -103,7 +103,7 @@ class Engine:
             for channel in group
         }
         self.running = Running(
-            made, self.reader, self.committer, identity, self.metrics, self._unready, self.intakes
+            made, self.reader, self.committer, identity, self.metrics, self._unready, self.intakes, self.spool
         )
 
     def _intake(self, group: Sequence[Channel]) -> Intake:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from engine.channel import Configuration
+from engine.journal.spool import Spool
 from engine.plugin import Intake
 from engine.runtime.metrics import Metrics
 from store.database import Connection
@@ -26,3 +27,4 @@ class Running:
     metrics: Metrics
     unready: Callable[[], Reason | None]
     intakes: Mapping[str, Intake] = field(default_factory=dict)
+    spool: Spool | None = None

@@ -72,8 +72,10 @@ def _shown(message: Json) -> None:
     _head(message)
     print()
     body = message["body"]
+    if message["spooled"]:
+        print(f"its bytes are in {message['spooled']}; so it begins:\n")
     if body is None:
-        print("its bytes were not kept")
+        print("its bytes cannot be read" if message["spooled"] else "its bytes were not kept")
     elif "text" in body:
         print(_printable(body["text"]))
     else:
@@ -111,6 +113,8 @@ def _head(message: Json) -> None:
         "settled": local(message["settled"]),
         "bytes": message["size"],
         "repeats": message["repeats"] or None,
+        "part": f"{message['position']} of message {message['parent']}" if message.get("parent") else None,
+        "parts": message.get("parts") or None,
     }
     for name, value in facts.items():
         if value:

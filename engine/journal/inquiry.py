@@ -152,6 +152,28 @@ def body(connection: Connection, id: int) -> bytes | None:
     return bytes(row[0]) if row else None
 
 
+def spooled(connection: Connection, id: int) -> str | None:
+    """The name of the spooled file that holds its bytes, if one does."""
+    row = one(connection, SQL.spooled, (id,))
+    return row[0] if row else None
+
+
+class Place(NamedTuple):
+    """Where a message stands among those that were taken apart: its parts, and whose part it is (counted from 1)."""
+
+    parts: int
+    waiting: int
+    parent: int | None
+    position: int | None
+
+
+def place(connection: Connection, id: int) -> Place:
+    """What was made of it, and what it was made of."""
+    parts, left = connection.all(SQL.parts, (id,))[0]
+    whole = one(connection, SQL.part_of, (id,))
+    return Place(parts, left, whole[0] if whole else None, whole[1] + 1 if whole else None)
+
+
 def deliveries(connection: Connection, id: int) -> list[Sent]:
     """What must leave, or left, because of it."""
     return [Sent(*row) for row in connection.all(SQL.deliveries, (id,))]

@@ -8,6 +8,16 @@ SELECT coalesce(max(id), 0) FROM message
 -- name: received_from
 SELECT received FROM message WHERE id >= $1 ORDER BY id LIMIT 1
 
+-- name: spooled
+SELECT spool FROM message WHERE id = $1 AND spool IS NOT NULL
+
+-- name: parts
+SELECT count(*), coalesce(sum(CASE WHEN state IN ('RECEIVED', 'SPLITTING') THEN 1 ELSE 0 END), 0)
+FROM message WHERE parent = $1
+
+-- name: part_of
+SELECT parent, position FROM message WHERE id = $1 AND parent IS NOT NULL
+
 -- name: body
 SELECT data FROM body WHERE message = $1
 

@@ -94,6 +94,9 @@ async def test_each_claim_is_a_message_and_the_sender_is_answered_once(house: Ho
     house.drop("one.x12", body)
     messages = await house.all(3)
     assert [m["state"] for m in messages] == ["SPLIT", "STORED", "STORED"]
+    whole, part = [(await house.command("messages", "show", str(messages[n]["id"]))).stdout for n in (0, 2)]
+    assert re.search(r"parts +2\b", whole)
+    assert f"2 of message {messages[0]['id']}" in part
     assert {c["identifier"][0]["value"] for c in await house.resources("Claim")} == {"ACC100", "ACC101"}
     ta1, answer = await until(lambda: _said(house))
     assert "TA1*000000101*260301*1200*A*000~" in ta1, "ISA14 asks for it"

@@ -36,6 +36,10 @@ async def test_a_big_message_reaches_chart_and_partner_byte_for_byte(tmp_path: P
         assert [file.read_bytes() for file in spooled(site)] == [big]
         assert [file.read_bytes() for file in out.iterdir()] == [big]
         assert await site.resources("Patient?identifier=urn:test:mrn|B1")
+        shown = (await site.command("messages", "show", str(message["id"]))).stdout
+        assert str(spooled(site)[0]) in shown
+        assert "NTE|1||xxx" in shown
+        assert len(shown) < 100_000
         await sender.leave()
 
 

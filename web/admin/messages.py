@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import Mapping
 from typing import Any
@@ -35,9 +36,15 @@ async def show(running: Running, request: Request) -> Response:
     """One message with its bytes and deliveries."""
     if (entry := inquiry.message(running.reader, request.path_params["id"])) is None:
         return missing()
-    body = inquiry.body(running.reader, entry.id)
-    shown = {"body": _body(running, entry.channel, body) if body is not None else None}
-    return _json({**_entry(entry), **shown, "deliveries": _deliveries(running, entry.id)})
+    body, name = inquiry.body(running.reader, entry.id), inquiry.spooled(running.reader, entry.id)
+    if body is None and name:
+        body = await asyncio.to_thread(_head, running, name)
+    shown = {
+        "body": _body(running, entry.channel, body) if body is not None else None,
+        "spooled": str(running.spool.path(name)) if name and running.spool else None,
+    }
+    about = {**_entry(entry), **shown, **inquiry.place(running.reader, entry.id)._asdict()}
+    return _json({**about, "deliveries": _deliveries(running, entry.id)})
 
 
 async def trace(running: Running, request: Request) -> Response:
@@ -45,7 +52,22 @@ async def trace(running: Running, request: Request) -> Response:
     if (entry := inquiry.message(running.reader, request.path_params["id"])) is None:
         return missing()
     made = [_made(each) for each in inquiry.made(running.reader, entry.id)]
-    return _json({**_entry(entry), "resources": made, "deliveries": _deliveries(running, entry.id)})
+    where = inquiry.place(running.reader, entry.id)._asdict()
+    return _json({**_entry(entry), **where, "resources": made, "deliveries": _deliveries(running, entry.id)})
+
+
+HEAD = 64 * 1024
+"""Bytes shown of a spooled body."""
+
+
+def _head(running: Running, name: str) -> bytes | None:
+    """How the file begins; None if it is not there."""
+    assert running.spool
+    try:
+        with running.spool.path(name).open("rb") as file:
+            return file.read(HEAD)
+    except OSError:
+        return None
 
 
 def _json(content: Mapping[str, Any]) -> Response:
