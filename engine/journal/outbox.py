@@ -82,7 +82,8 @@ def settle(connection: Connection, id: int, verdict: Verdict, now: int) -> None:
     row = (verdict.state, verdict.attempts, *when, *why, verdict.reply or None, id)
     connection.run(SQL.deliver, row)
     if settled is not None and (expected := one(connection, SQL.expected, (id,))):
-        connection.run(SQL.wait_for, (now, id))
+        if verdict.state == "DELIVERED":
+            connection.run(SQL.wait_for, (now, id))
         if verdict.reply:
             _answer(connection, expected[0], id, verdict.reply, now)
 
