@@ -95,6 +95,7 @@ class Engine:
         }
         made, broken = self.configuration, self.connection.broken
         self.worker = Worker(self.compute, self.reader, self.committer, broken, made, self.spool, self._filed)
+        self.splits = any(channel.split for channel in made.channels)
         self.splitters = Splitters(self.split, self.reader, self.committer, made, self.spool, self._filed)
         self.intakes = {
             channel.name: intake
@@ -129,7 +130,8 @@ class Engine:
 
     def _committed(self) -> None:
         self.worker.wake()
-        self.splitters.wake()
+        if self.splits:
+            self.splitters.wake()
 
     def _unready(self) -> Reason | None:
         if self.unready is None and self.committer.down:  # whoever asks also makes it try again

@@ -66,7 +66,7 @@ def apply(
     asking = [s for s in said if isinstance(s, Write)]
     if asking and one(connection, SQL.said, (message,)):
         return Applied()
-    writes = resolve(connection, now, asking)
+    writes = resolve(connection, now, asking) if asking else Resolved()
     asked = writes if isinstance(writes, Resolved) else Resolved()
     filing = _Filing(connection, message, now, fresh=set(asked.fresh))
     for row in connection.all(SQL.withdraw, (message,)):

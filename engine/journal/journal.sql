@@ -61,8 +61,9 @@ SELECT DISTINCT lane FROM delivery WHERE destination = $1 AND state = 'QUEUED'
 
 -- name: lane
 SELECT d.id, d.message, d.state, d.attempts, d.due, d.tried, coalesce(d.body, b.data),
-  CASE WHEN d.body IS NULL THEN m.spool END
+  CASE WHEN d.body IS NULL THEN m.spool END, e.answers
 FROM delivery d JOIN message m ON m.id = d.message LEFT JOIN body b ON b.message = d.message
+  LEFT JOIN expectation e ON e.delivery = d.id
 WHERE d.destination = $1 AND d.lane = $2 AND d.state IN ('QUEUED', 'HELD') ORDER BY d.id LIMIT $3
 
 -- name: deliver
@@ -72,9 +73,6 @@ WHERE id = $9
 -- name: expect
 INSERT INTO expectation (delivery, answers, within) SELECT id, $1, $2 FROM delivery WHERE message = $3 AND route = $4
 ON CONFLICT DO NOTHING
-
--- name: expected
-SELECT answers FROM expectation WHERE delivery = $1
 
 -- name: wait_for
 UPDATE expectation SET due = $1 + within WHERE delivery = $2 AND due IS NULL

@@ -25,6 +25,7 @@ class Head(NamedTuple):
     tried: int | None
     body: bytes | None
     spool: str | None = None
+    answers: str | None = None  # the channel by which an answer is expected
 
     def delivery(self, destination: str, lane: int, origin: str, spool: Spool | None = None) -> Delivery:
         """What goes to the destination; its body is what the channel read, or else the whole spooled file."""
@@ -73,19 +74,19 @@ def judge(partner: Partner, head: Head, outcome: Outcome, now: int) -> Verdict:
     return Verdict("QUEUED", attempts, tried, now + int(wait * 1e6), outcome.reason)
 
 
-def settle(connection: Connection, id: int, verdict: Verdict, now: int) -> None:
+def settle(connection: Connection, head: Head, verdict: Verdict, now: int) -> None:
     """Write what became of a delivery. The commit is the caller's."""
-    reason = verdict.reason
+    id, reason = head.id, verdict.reason
     settled = None if verdict.state == "QUEUED" else now
     why = (reason.code, str(reason)) if reason else (None, None)
     when = (verdict.due, verdict.tried, settled)
     row = (verdict.state, verdict.attempts, *when, *why, verdict.reply or None, id)
     connection.run(SQL.deliver, row)
-    if settled is not None and (expected := one(connection, SQL.expected, (id,))):
+    if settled is not None and head.answers:
         if verdict.state == "DELIVERED":
             connection.run(SQL.wait_for, (now, id))
         if verdict.reply:
-            _answer(connection, expected[0], id, verdict.reply, now)
+            _answer(connection, head.answers, id, verdict.reply, now)
 
 
 def _answer(connection: Connection, channel: str, id: int, reply: bytes, now: int) -> None:

@@ -114,7 +114,7 @@ class Dispatcher:
             log.warning("not delivered", destination=self.partner.name, delivery=head.id, message=head.message,
                         state=verdict.state, attempts=verdict.attempts,
                         code=verdict.reason.code if verdict.reason else None)  # fmt: skip
-        work: Callable[[Connection], None] = lambda c: outbox.settle(c, head.id, verdict, clock.now())  # noqa: E731
+        work: Callable[[Connection], None] = lambda c: outbox.settle(c, head, verdict, clock.now())  # noqa: E731
         self._committer.submit(work, first=True).add_done_callback(
             lambda done: self._settled(lane, head, verdict, done.exception())
         )

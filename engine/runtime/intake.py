@@ -85,7 +85,8 @@ class Intake:
         found = self._channel(self._channels, received, body)
         if not isinstance(found, Channel):
             return found
-        received = replace(received, key=found.key(body) or received.key)
+        if key := found.key(body):
+            received = replace(received, key=key)
         if found.ack == "processed":
             return self._processed(found, received)
         return self._stored(found, received)
