@@ -1,5 +1,5 @@
 """Readings of bedside devices: one JSON object, numbers to the digit, and paths into it."""
 
-from formats.device.reading import Message, leaves, parse, value
+from formats.device.reading import Message, parse, value
 
-__all__ = ["Message", "leaves", "parse", "value"]
+__all__ = ["Message", "parse", "value"]
