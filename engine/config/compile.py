@@ -118,7 +118,7 @@ def _readable(read: Callable[[Body], Any], otherwise: Any) -> Callable[[Body], A
     def ask(body: Body) -> Any:
         try:
             return read(body)
-        except hl7v2.Undecodable:
+        except ValueError:  # undecodable, in whatever format
             return otherwise
 
     return ask

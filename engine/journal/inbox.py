@@ -39,22 +39,28 @@ def append(
     `spool` keeps a body that is in memory; it is called only for a new message.
     """
     mark = digest(channel, received)
-    if spool is not None and received.spooled is None and one(connection, SQL.same, (mark,)) is None:
-        received = replace(received, body=b"", spooled=spool(received.body))
+    if spool is not None and received.spooled is None:
+        same = one(connection, SQL.same, (mark,))
+        if same is None or same[1] in RENEWABLE:
+            received = replace(received, body=b"", spooled=spool(received.body))
     name = received.spooled.name if received.spooled else None
     row = (channel, now, received.key, mark, received.peer, received.size, state, None, None, None, name)
     added = one(connection, SQL.append, row)
     if added is None:
-        return _again(connection, mark, now, state)
+        return _again(connection, mark, received, now, state)
     if received.body or name is None:
         connection.run(SQL.append_body, (added[0], received.body))
     return Accepted(added[0])
 
 
-def _again(connection: Connection, mark: bytes | None, now: int, state: State) -> Accepted | Duplicate:
+def _again(
+    connection: Connection, mark: bytes | None, received: Received, now: int, state: State
+) -> Accepted | Duplicate:
     id, ended, reply = connection.all(SQL.same, (mark,))[0]
     if ended in RENEWABLE:
         connection.run(SQL.renew, (state, now, id))
+        if received.spooled:  # the file of the earlier attempt may be gone
+            connection.run(SQL.respool, (received.spooled.name, id))
         return Accepted(id)
     connection.run(SQL.repeat, (id,))
     return Duplicate(id, bytes(reply) if reply is not None else None)
@@ -76,7 +82,8 @@ def refuse(
     connection: Connection, channel: str, received: Received, now: int, reason: Reason, keep: bool
 ) -> int:
     """Keep what is not a message; only its digest and size where `keep` is false."""
-    mark = hashlib.blake2b(received.body, digest_size=16).digest() if not keep else None
+    whole = received.spooled.digest if received.spooled else received.body
+    mark = hashlib.blake2b(whole, digest_size=16).digest() if not keep else None
     name = received.spooled.name if received.spooled and keep else None
     row = (channel, now, received.key, mark, received.peer, received.size, State.REFUSED,
            reason.code, reason.text, reason.place, name)  # fmt: skip

@@ -25,6 +25,9 @@ UPDATE message SET repeats = repeats + 1 WHERE id = $1
 -- name: renew
 UPDATE message SET state = $1, received = $2, repeats = repeats + 1 WHERE id = $3
 
+-- name: respool
+UPDATE message SET spool = $1 WHERE id = $2
+
 -- name: waiting
 SELECT m.id, m.channel, m.received, b.data, m.spool, m.origin, m.hops
 FROM message m LEFT JOIN body b ON b.message = m.id

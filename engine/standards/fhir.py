@@ -32,11 +32,11 @@ def _patient(body: Mapping[str, Any], feed: Feed) -> bytes | None:
 
 
 def _first(body: Mapping[str, Any]) -> Mapping[str, Any]:
-    if body["resourceType"] != "Bundle" or body.get("type") != "collection":
-        return body
-    entry: Mapping[str, Any] = next(iter(body.get("entry", ())), {})
-    found: Mapping[str, Any] = entry.get("resource", body)
-    return found
+    """The resource; of a collection, the first in it, if it holds any."""
+    entries = body.get("entry") if body.get("type") == "collection" else None
+    entry = entries[0] if isinstance(entries, list) and entries else None
+    found = entry.get("resource") if isinstance(entry, Mapping) else None
+    return found if isinstance(found, Mapping) and isinstance(found.get("resourceType"), str) else body
 
 
 def _kind(body: Mapping[str, Any]) -> str:

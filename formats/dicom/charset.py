@@ -16,7 +16,7 @@ _RESET = re.compile(
 _ASCII = ("", "ISO_IR 6", "ISO 2022 IR 6")
 
 
-class Undecodable(Exception):
+class Undecodable(ValueError):
     """A value has a byte that its character set does not have. `place` is the keyword of its attribute."""
 
     def __init__(self, place: str) -> None:

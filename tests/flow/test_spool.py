@@ -65,7 +65,8 @@ async def test_a_file_that_somebody_took_away_fails_its_message_alone(tmp_path: 
     try:
         await site.start()
         sender = await site.sender("adt")
-        await sender.ask(adt("B3", "B3", last="NTE|1||" + "x" * 2000))
+        body = adt("B3", "B3", last="NTE|1||" + "x" * 2000)
+        await sender.ask(body)
         await site.end("B3")
         site.kill()
         for file in spooled(site):
@@ -79,5 +80,7 @@ async def test_a_file_that_somebody_took_away_fails_its_message_alone(tmp_path: 
         sender = await site.sender("adt")
         await sender.ask(adt("B4", "B4"))
         assert (await site.end("B4"))["state"] == "STORED"
+        await sender.ask(body)  # sent again, it is a new attempt with its bytes
+        assert (await site.end("B3"))["state"] == "STORED"
     finally:
         site.kill()
