@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from secrets import token_hex
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from adapters.http.inbound import AFTER, Body, response, status_of
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from aiohttp.web import BaseRequest, Response
 
 XML = {"Content-Type": "application/xml"}
-TAKEN, AGAIN, REJECTED = "010", "600", "900"
+TAKEN, AGAIN, OURS, REJECTED = "010", "600", "602", "900"
+DEFECTS = frozenset({"defect", "no-channel", "not-filed", "lost-body"})
+"""Reasons that are the engine's own trouble: the sender's message may be sound."""
+UNKNOWN = "C"
+"""The kind of a partner who says none: a clearinghouse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +32,19 @@ class Answering:
     receivers: frozenset[str]
 
     def key(self, request: BaseRequest, data: bytes) -> str | None:
-        message = script.parse(data)
-        return None if isinstance(message, Reason) else message.text("Header/MessageID") or None
+        return script.head(data).id or None
 
     def refusal(self, data: bytes) -> Reason | None:
-        """Not of a partner, or not for us."""
-        message = script.parse(data)
-        if isinstance(message, Reason):
+        """Not of a partner, not for us, or nothing that an answer could name. What cannot be read as SCRIPT is left to
+        what reads it whole."""
+        if isinstance(script.parse(data), Reason):
             return None
-        if self.senders and message.text("Header/From") not in self.senders:
+        heard = script.head(data)
+        if not heard.id:
+            return Reason("no-message-id", "without one no answer can be related to it", "Header/MessageID")
+        if self.senders and heard.sender not in self.senders:
             return Reason("unknown-partner", "From is nobody who may send here", "Header/From")
-        if self.receivers and message.text("Header/To") not in self.receivers:
+        if self.receivers and heard.to not in self.receivers:
             return Reason("not-for-us", "To is nobody here", "Header/To")
         return None
 
@@ -50,24 +56,19 @@ class Answering:
                 text = f"{reason.code}{f' at {reason.place}' if reason.place else ''}: {reason.text}"
                 broken = body.broken or body.size > limit
                 status = status_of(receipt, body, limit) if broken else 200
-                return response(status, self._said(body, REJECTED, text), XML)
+                code = OURS if reason.code in DEFECTS else REJECTED
+                return response(status, self._said(body, code, text), XML)
             case Unavailable(reason):
                 said = self._said(body, AGAIN, f"{reason.code}: {reason.text}")
                 return response(503, said, {**XML, "Retry-After": str(AFTER)})
         return response(503, b"", {})  # never sent: the connection is closed
 
     def _said(self, body: Body, code: str, text: str) -> bytes:
-        theirs = script.parse(body.data)
-        to, to_kind, our_kind, relates = "", "C", "C", ""
-        if isinstance(theirs, script.Message):
-            to, relates = theirs.text("Header/From"), theirs.text("Header/MessageID")
-            to_kind, our_kind = _kind(theirs, "From"), _kind(theirs, "To")
+        """An answer to what the Header of theirs says, however little of the rest can be read. Its MessageID follows
+        from what is answered and how: the answer to a resend is the same message again."""
+        heard = script.head(body.data)
         now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-        header = script.Header(to, to_kind, self.account, our_kind, token_hex(16), now, relates)
-        made = script.error(header, code, text) if text else script.status(header, code)
-        return made.raw
-
-
-def _kind(message: script.Message, name: str) -> str:
-    element = message.find(f"Header/{name}")
-    return str(element.get("Qualifier") or "C") if element is not None else "C"
+        id = blake2b(b"\0".join((body.data, code.encode(), text.encode())), digest_size=16).hexdigest()
+        kinds = (heard.sender_kind or UNKNOWN, heard.to_kind or UNKNOWN)
+        header = script.Header(heard.sender, kinds[0], self.account, kinds[1], id, now, heard.id)
+        return (script.error(header, code, text) if text else script.status(header, code)).raw

@@ -18,8 +18,10 @@ class NcpdpSource(HttpSource):
     """Takes NCPDP SCRIPT messages that are posted to a path, and answers each with Status or Error.
 
     Status 010: the engine has it; with `ack: processed` the chart has it. Error 900: it is refused, with the code,
-    the text and the place of the reason; Error 600: not now, send it again. A connection that is closed without an
-    answer: send it again. The message's key is its MessageID: the same bytes again are answered the same.
+    the text and the place of the reason, never with a value; 602: refused for a trouble of ours; 600, with HTTP 503:
+    not now, send it again. A connection that is closed without an answer: send it again. Answers relate to the
+    MessageID of the message, also where only its Header can be read. That is its key too: the same bytes again are
+    answered with the same message. Built and checked against public samples.
     """
 
     account: Annotated[str, "our own number, in From of what we answer"] = "CHARTWIRE"

@@ -4,6 +4,7 @@ Built and checked against public samples; the schemas are the NCPDP members'.
 """
 
 from formats.script.build import Header, error, message, status
+from formats.script.head import Head, head
 from formats.script.message import VERSION, Message, parse
 
-__all__ = ["VERSION", "Header", "Message", "error", "message", "parse", "status"]
+__all__ = ["VERSION", "Head", "Header", "Message", "error", "head", "message", "parse", "status"]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from formats.script.message import VERSION, Message, parse
+from formats.script.message import Message, parse
+
+RELEASE = "20170715"
+"""How messages of version 2017071 name their version."""
+_VERSIONS = ("DatatypesVersion", "TransportVersion", "TransactionVersion", "StructuresVersion", "ECLVersion")
+_UNPRINTABLE = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 Tree = Iterable[tuple[str, Any]]
 """(name, text or Tree); what has no text and nothing below it is left out."""
@@ -28,14 +34,7 @@ def message(header: Header, kind: str, body: Tree) -> Message:
     """A whole message of one transaction."""
     from lxml import etree
 
-    root = etree.Element(
-        "Message",
-        DatatypesVersion=VERSION,
-        TransportVersion=VERSION,
-        TransactionDomain="SCRIPT",
-        TransactionVersion=VERSION,
-        StructuresVersion=VERSION,
-    )
+    root = etree.Element("Message", dict.fromkeys(_VERSIONS, RELEASE) | {"TransactionDomain": "SCRIPT"})
     head = etree.SubElement(root, "Header")
     for name, kinds, text in (("To", header.to_kind, header.to), ("From", header.sender_kind, header.sender)):
         etree.SubElement(head, name, Qualifier=kinds).text = text
@@ -61,9 +60,9 @@ def status(header: Header, code: str) -> Message:
     return message(header, "Status", [("Code", code)])
 
 
-def error(header: Header, code: str, text: str) -> Message:
-    """It was not taken: 600 try again, 900 rejected."""
-    return message(header, "Error", [("Code", code), ("Description", text)])
+def error(header: Header, code: str, text: str, detail: str = "") -> Message:
+    """It was not taken: 600 try again, 602 the receiver's own trouble, 900 rejected. `detail`: the DescriptionCode."""
+    return message(header, "Error", [("Code", code), ("DescriptionCode", detail), ("Description", text)])
 
 
 def _put(parent: Any, tree: Tree) -> None:
@@ -85,5 +84,5 @@ def _any(tree: Tree) -> bool:
 
 
 def _printable(text: str) -> str:
-    """XML 1.0 has no control characters."""
-    return "".join(c for c in text if c in "\t\n\r" or c >= " ")
+    """What XML 1.0 can hold (section 2.2)."""
+    return _UNPRINTABLE.sub("", text)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from formats.reason import Reason
+from formats.script.head import declares_type, with_id
 
 VERSION = "2017071"
 DEEPEST = 64
+ENTITY = Reason("xml-entity", "a document type or entity is never read; send the text itself")
 _VERSIONS = ("TransportVersion", "DatatypesVersion", "TransactionVersion", "StructuresVersion", "version")
-_MESSAGE_ID = re.compile(rb"(<(?:[\w.-]+:)?MessageID\b[^>]*>)[^<]*(</)")
-_MESSAGE_ID_EMPTY = re.compile(rb"<((?:[\w.-]+:)?MessageID)\s*/>")
+_SPACE_VERSION = re.compile(r"20\d{5,6}")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,44 +56,70 @@ class Message:
         """The first text that there is: elements have other names in other versions."""
         return next((text for path in paths if (text := self.text(path, below))), "")
 
-    def with_id(self, id: str) -> Message:
+    def with_id(self, id: str) -> Message | Reason:
         """The same with another MessageID; no other byte changes."""
-        raw = _MESSAGE_ID_EMPTY.sub(rb"<\1></\1>", self.raw, count=1)
-        raw = _MESSAGE_ID.sub(lambda m: m[1] + id.encode() + m[2], raw, count=1)
-        again = parse(raw)
-        assert isinstance(again, Message)
-        return again
+        raw = with_id(self.raw, id)
+        if raw is None:
+            return Reason("no-message-id", "there is no MessageID to write ours into", "Header/MessageID")
+        return parse(raw)
 
 
 def parse(body: bytes) -> Message | Reason:
-    """The message, or why it is none. No entity is expanded, nothing is fetched, nothing of it is in the reason."""
-    from lxml import etree
-
-    parser = etree.XMLParser(
-        resolve_entities=False, no_network=True, huge_tree=False, load_dtd=False, dtd_validation=False
-    )
-    try:
-        root = etree.fromstring(body, parser)
-    except (etree.XMLSyntaxError, ValueError):
-        return Reason("not-xml", "the body is not well-formed XML")
-    if root.getroottree().docinfo.doctype or any(e.tag is etree.Entity for e in root.iter()):
-        return Reason("xml-entity", "a document type or entity is never read; send the text itself")
+    """The message, or why it is none. No document type is read, nothing is fetched, nothing of it is in the reason."""
+    if declares_type(body):
+        return ENTITY
+    root = _tree(body)
+    if isinstance(root, Reason):
+        return root
+    if root.getroottree().docinfo.doctype or any(not isinstance(e.tag, str) for e in root.iter()):
+        return ENTITY  # in an encoding that the first look could not read
     if _deeper(root, DEEPEST):
         return Reason("not-script", f"the XML is nested deeper than {DEEPEST} levels")
-    message = Message(body, root)
-    if _name(root) != "Message" or not message.kind:
+    if _name(root) != "Message":
         return Reason("not-script", "the XML is not a Message with a Header and a Body", "Message")
     if wrong := _other_version(root):
         return Reason("wrong-version", f"only SCRIPT {VERSION} is taken here", wrong)
+    return _whole(Message(body, root))
+
+
+def _tree(body: bytes) -> Any:
+    """The root element. Comments and instructions are left out: they must not split a text in two."""
+    from lxml import etree
+
+    parser = etree.XMLParser(
+        resolve_entities=False,
+        no_network=True,
+        huge_tree=False,
+        load_dtd=False,
+        dtd_validation=False,
+        remove_comments=True,
+        remove_pis=True,
+    )
+    try:
+        return etree.fromstring(body, parser)
+    except (etree.XMLSyntaxError, ValueError) as error:
+        undeclared = getattr(error, "code", None) == etree.ErrorTypes.ERR_UNDECLARED_ENTITY
+        return ENTITY if undeclared else Reason("not-xml", "the body is not well-formed XML")
+
+
+def _whole(message: Message) -> Message | Reason:
+    """It, if it says one thing: a Status and an Error at once would be believed by halves."""
+    body = message.find("Body")
+    count = 0 if body is None else len(list(_children(body)))
+    if count > 1:
+        return Reason("several-transactions", "Body holds more than one transaction", "Body")
+    if count < 1 or message.find("Header") is None:
+        return Reason("not-script", "the XML is not a Message with a Header and a Body", "Message")
     return message
 
 
 def _other_version(root: Any) -> str:
-    """The attribute that names another version; a message that names none is taken for what it looks like."""
+    """What names another version; a message that names none is taken for what it looks like."""
     for name in _VERSIONS:
         if (value := root.get(name)) and not value.startswith(VERSION):
             return f"Message/@{name}"
-    return ""
+    named = _SPACE_VERSION.search(str(root.tag).partition("}")[0])
+    return "Message/@xmlns" if named and not named[0].startswith(VERSION) else ""
 
 
 def _children(element: Any) -> Iterator[Any]:
