@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.journal import case, inquiry
+from engine.journal import inquiry
 from engine.running import Running
 from engine.runtime import clock
 
@@ -37,11 +37,13 @@ class _Everything(Collector):
         yield self._expectations()
 
     def _expectations(self) -> Metric:
-        text = "Answers of partners that are waited for"
+        text = "Answers to deliveries that are awaited in time (open) or did not come in time (overdue)"
         family = GaugeMetricFamily("chartwire_expectations", text, labels=["destination", "state"])
-        for destination, found in case.waiting(self._running.reader, clock.now()).items():
-            family.add_metric([destination, "overdue"], found.overdue)
-            family.add_metric([destination, "open"], found.open)
+        routes = (route for channel in self._running.configuration.channels for route in channel.routes)
+        found = {route.to: inquiry.Awaited(0, 0) for route in routes if route.expect}
+        for destination, awaited in (found | inquiry.awaited(self._running.reader, clock.now())).items():
+            for state, number in awaited._asdict().items():
+                family.add_metric([destination, state], number)
         return family
 
     def _queues(self) -> Iterator[Metric]:

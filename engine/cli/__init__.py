@@ -52,6 +52,7 @@ def parser() -> argparse.ArgumentParser:
     _send(commands)
     _messages(commands)
     _case(commands)
+    _expectations(commands)
     _list(commands)
     _token(commands)
     return top
@@ -99,7 +100,9 @@ def _messages(commands: Commands) -> None:
     actions = command.add_subparsers(title="actions", required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="the newest messages first")
     listing.add_argument("--channel", metavar="C", help="of this channel")
-    listing.add_argument("--state", metavar="S", help="in this state: RECEIVED, STORED, QUARANTINED, ...")
+    listing.add_argument(
+        "--state", metavar="S", help="in this state: RECEIVED, SPLIT, STORED, QUARANTINED, ..."
+    )
     listing.add_argument("--patient", metavar="MRN", help="about this patient: MRN or AUTHORITY|MRN")
     listing.add_argument("--key", metavar="K", help="with this control id (MSH-10) of the sender")
     listing.add_argument(
@@ -125,23 +128,35 @@ def _asking(asked: argparse.Namespace) -> int:
 
 
 def _case(commands: Commands) -> None:
-    case = commands.add_parser("case", help="one patient or order across all wires, as one timeline")
+    command = commands.add_parser("case", help="one patient or order across all wires, as one timeline")
     what = "MRN, AUTHORITY|MRN, Patient/ID; an order, accession or prescription number; Type/ID"
-    case.add_argument("of", metavar="PATIENT_OR_ORDER", help=what)
-    due = commands.add_parser("expectations", help="answers of partners that are waited for, or are overdue")
-    due.add_argument(
-        "--overdue", action="store_true", help="only those that did not come in time; then exit 1"
-    )
-    for command, name in ((case, "timeline"), (due, "expectations")):
-        command.add_argument("--json", action="store_true", help="one JSON object per line")
-        _data(command)
-        command.set_defaults(command=_casing, action=name)
+    command.add_argument("of", metavar="PATIENT_OR_ORDER", help=what)
+    command.add_argument("--json", action="store_true", help="one JSON object per line")
+    _data(command)
+    command.set_defaults(command=_timeline)
 
 
-def _casing(asked: argparse.Namespace) -> int:
+def _timeline(asked: argparse.Namespace) -> int:
     from engine.cli import case
 
-    return int(getattr(case, asked.action)(asked))
+    return case.timeline(asked)
+
+
+def _expectations(commands: Commands) -> None:
+    command = commands.add_parser(
+        "expectations", help="answers of partners that are waited for, are overdue or came"
+    )
+    text = "only those that did not come in time; exit 1 if there is one"
+    command.add_argument("--overdue", action="store_true", help=text)
+    command.add_argument("--json", action="store_true", help="one JSON object per line")
+    _data(command)
+    command.set_defaults(command=_awaiting)
+
+
+def _awaiting(asked: argparse.Namespace) -> int:
+    from engine.cli import expectations
+
+    return expectations.listing(asked)
 
 
 def _list(commands: Commands) -> None:

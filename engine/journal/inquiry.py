@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import NamedTuple
 
 from engine.message import State
@@ -207,3 +208,76 @@ def outbox(connection: Connection) -> dict[str, dict[str, Queue]]:
     for destination, depth, oldest in connection.all(SQL.dead):
         found["DEAD"][destination] = Queue(depth, oldest)
     return found
+
+
+class Standing(StrEnum):
+    """Where an expected answer stands. It is not stored: an answer is overdue because of when one asks."""
+
+    UNDELIVERED = "undelivered"  # there is nothing to answer yet, or there never will be: the delivery tells
+    OPEN = "open"
+    OVERDUE = "overdue"
+    ANSWERED = "answered"
+
+
+class Expectation(NamedTuple):
+    """An answer that must follow a delivery by `due` (microseconds since the epoch; None: it was not delivered), as a
+    message of the channel `answers`; the message `answer` is it, and `said` its kind."""
+
+    delivery: int
+    destination: str
+    message: int
+    answers: str
+    due: int | None
+    answer: int | None
+    said: str | None
+    state: Standing
+
+
+MOST = 1000
+
+
+def expectations(connection: Connection, now: int, state: Standing | None = None) -> list[Expectation]:
+    """The newest ones; of those that are open or overdue, the most urgent."""
+    return [_expectation(now, *row) for row in connection.all(*standing(now, state))]
+
+
+def standing(now: int, state: Standing | None) -> Clause:
+    """The expectations in one state, or in any."""
+    match state:
+        case None:
+            return Clause(SQL.expectations, (MOST,))
+        case Standing.OVERDUE | Standing.OPEN:
+            return Clause(getattr(SQL, state), (now, MOST))
+    return Clause(getattr(SQL, state), (SPAN, MOST))
+
+
+def expected(connection: Connection, message: int, now: int) -> dict[int, Expectation]:
+    """What must follow the deliveries of a message, by delivery."""
+    found = (_expectation(now, *row) for row in connection.all(SQL.expected, (message,)))
+    return {each.delivery: each for each in found}
+
+
+def _expectation(
+    now: int, delivery: int, destination: str, message: int, answers: str, due: int | None, answer: int | None,
+    said: str | None, settled: int | None,
+) -> Expectation:  # fmt: skip
+    if settled is not None:
+        state = Standing.ANSWERED
+    elif due is None:
+        state = Standing.UNDELIVERED
+    else:
+        state = Standing.OVERDUE if due < now else Standing.OPEN
+    return Expectation(delivery, destination, message, answers, due, answer, said, state)
+
+
+class Awaited(NamedTuple):
+    """How many answers of one destination are awaited in time, and how many are overdue."""
+
+    open: int
+    overdue: int
+
+
+def awaited(connection: Connection, now: int) -> dict[str, Awaited]:
+    """By destination, of what was delivered."""
+    rows = connection.all(SQL.awaited, (now,))
+    return {destination: Awaited(number - late, late) for destination, number, late in rows}

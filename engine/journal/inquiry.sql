@@ -34,3 +34,37 @@ GROUP BY destination, state
 
 -- name: dead
 SELECT destination, count(*), min(created) FROM delivery WHERE state = 'DEAD' GROUP BY destination
+
+-- name: expectations
+SELECT e.delivery, d.destination, d.message, e.answers, e.due, e.message, e.said, e.settled
+FROM expectation e JOIN delivery d ON d.id = e.delivery ORDER BY e.delivery DESC LIMIT $1
+
+-- name: overdue
+SELECT e.delivery, d.destination, d.message, e.answers, e.due, e.message, e.said, e.settled
+FROM expectation e JOIN delivery d ON d.id = e.delivery
+WHERE e.settled IS NULL AND e.due IS NOT NULL AND e.due < $1 ORDER BY e.due LIMIT $2
+
+-- name: open
+SELECT e.delivery, d.destination, d.message, e.answers, e.due, e.message, e.said, e.settled
+FROM expectation e JOIN delivery d ON d.id = e.delivery
+WHERE e.settled IS NULL AND e.due IS NOT NULL AND e.due >= $1 ORDER BY e.due LIMIT $2
+
+-- name: undelivered
+-- among so many of the newest
+SELECT e.delivery, d.destination, d.message, e.answers, e.due, e.message, e.said, e.settled
+FROM (SELECT * FROM expectation ORDER BY delivery DESC LIMIT $1) e JOIN delivery d ON d.id = e.delivery
+WHERE e.settled IS NULL AND e.due IS NULL ORDER BY e.delivery DESC LIMIT $2
+
+-- name: answered
+SELECT e.delivery, d.destination, d.message, e.answers, e.due, e.message, e.said, e.settled
+FROM (SELECT * FROM expectation ORDER BY delivery DESC LIMIT $1) e JOIN delivery d ON d.id = e.delivery
+WHERE e.settled IS NOT NULL ORDER BY e.delivery DESC LIMIT $2
+
+-- name: expected
+SELECT e.delivery, d.destination, d.message, e.answers, e.due, e.message, e.said, e.settled
+FROM delivery d JOIN expectation e ON e.delivery = d.id WHERE d.message = $1
+
+-- name: awaited
+SELECT d.destination, count(*), sum(CASE WHEN e.due < $1 THEN 1 ELSE 0 END)
+FROM expectation e JOIN delivery d ON d.id = e.delivery
+WHERE e.settled IS NULL AND e.due IS NOT NULL GROUP BY d.destination

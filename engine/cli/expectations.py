@@ -1,0 +1,35 @@
+"""`chartwire expectations`: the answers that deliveries wait for, and those that did not come in time."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from engine.cli.messages import local, table
+from engine.client import Engine, Refused, refusal
+
+COLUMNS = ("delivery", "destination", "message", "answers", "due", "state", "said", "answer")
+
+
+def listing(asked: argparse.Namespace) -> int:
+    """All of them; or those that are overdue, and then exit status 1 if there is one."""
+    try:
+        with Engine(asked.data) as engine:
+            rows = engine.get("/admin/expectations", {"state": "overdue"} if asked.overdue else {})[
+                "expectations"
+            ]
+    except Refused as error:
+        return refusal(error)
+    _print(asked, rows)
+    return int(asked.overdue and bool(rows))
+
+
+def _print(asked: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+    if asked.json:
+        for row in rows:
+            print(json.dumps(row, ensure_ascii=False))
+    elif rows:
+        table(COLUMNS, [{**row, "due": local(row["due"])} for row in rows])
+    else:
+        print("nothing is overdue" if asked.overdue else "no answer was ever waited for")
