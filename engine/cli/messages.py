@@ -97,6 +97,16 @@ def _traced(message: Json) -> None:
     for delivery in message["deliveries"]:
         if delivery["reason"]:
             print(f"  {delivery['id']}: {delivery['reason']}")
+        if delivery["expects"]:
+            print(f"  {delivery['id']}: {_expected(delivery['expects'])}")
+
+
+def _expected(expects: Json) -> str:
+    if expects["state"] == "answered":
+        return f"answered {expects['said']} by message {expects['answer']} of {expects['answers']}"
+    due = f" by {local(expects['due'])}" if expects["due"] else " once delivered"
+    overdue = ": overdue" if expects["state"] == "overdue" else ""
+    return f"an answer on {expects['answers']} is due{due}{overdue}"
 
 
 def _head(message: Json) -> None:
@@ -113,12 +123,15 @@ def _head(message: Json) -> None:
         "settled": local(message["settled"]),
         "bytes": message["size"],
         "repeats": message["repeats"] or None,
-        "part": f"{message['position']} of message {message['parent']}" if message.get("parent") else None,
-        "parts": message.get("parts") or None,
+        "part": f"{message['position']} of message {message['parent']}" if message["parent"] else None,
+        "parts": ", ".join(f"{number} {state}" for state, number in message["parts"].items()),
     }
     for name, value in facts.items():
         if value:
             print(f"  {name:<9}{_plain(value)}")
+    for part in message["troubled"]:
+        place = f" at {part['place']}" if part["place"] else ""
+        print(f"  part {part['position']} is message {part['id']}: {part['state']}, {part['code']}{place}")
 
 
 def local(instant: str | None) -> str:

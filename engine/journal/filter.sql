@@ -21,6 +21,9 @@ m.state = $1
 -- name: waiting
 m.state = 'RECEIVED'
 
+-- name: splitting
+m.state = 'SPLITTING'
+
 -- name: troubled
 -- as the index says it, and then which of them
 m.state IN ('UNROUTED', 'FILTERED', 'QUARANTINED', 'FAILED', 'REFUSED') AND m.state = $1

@@ -15,7 +15,9 @@ from store.database.statements import load
 
 SQL = load("engine.journal", "inquiry.sql")
 FILTER = load("engine.journal", "filter.sql")
+PIECES = 50  # parts in trouble that are shown
 SPAN = 20_000  # messages looked at for one page, where no index leads to them
+LED = {State.RECEIVED: Clause(FILTER.waiting), State.SPLITTING: Clause(FILTER.splitting)}
 TROUBLED = frozenset({State.UNROUTED, State.FILTERED, State.QUARANTINED, State.FAILED, State.REFUSED})
 
 
@@ -102,7 +104,7 @@ def messages(connection: Connection, wanted: Filter, before: int | None, limit: 
 
 
 def _indexed(wanted: Filter) -> bool:
-    led = wanted.state in TROUBLED or wanted.state is State.RECEIVED
+    led = wanted.state in TROUBLED or wanted.state in LED
     return led or wanted.key is not None or wanted.patient is not None
 
 
@@ -136,9 +138,9 @@ def _conditions(wanted: Filter) -> Iterator[Clause]:
 
 def _state(state: State, few: bool) -> Clause:
     """`few`: a better index leads to the messages."""
-    if few or state not in {*TROUBLED, State.RECEIVED}:
+    if few or state not in {*TROUBLED, *LED}:
         return Clause(FILTER.state, (state,))
-    return Clause(FILTER.waiting) if state is State.RECEIVED else Clause(FILTER.troubled, (state,))
+    return LED.get(state) or Clause(FILTER.troubled, (state,))
 
 
 def message(connection: Connection, id: int) -> Entry | None:
@@ -159,20 +161,33 @@ def spooled(connection: Connection, id: int) -> str | None:
     return row[0] if row else None
 
 
-class Place(NamedTuple):
-    """Where a message stands among those that were taken apart: its parts, and whose part it is (counted from 1)."""
+class Piece(NamedTuple):
+    """A part of a message (counted from 1) that came to no good end."""
 
-    parts: int
-    waiting: int
+    id: int
+    position: int
+    state: str
+    code: str | None
+    place: str | None
+
+
+class Place(NamedTuple):
+    """Where a message stands among those that were taken apart: its parts by state, the first of those in trouble, and
+    whose part it is (counted from 1)."""
+
+    parts: dict[str, int]
+    troubled: list[Piece]
     parent: int | None
     position: int | None
 
 
 def place(connection: Connection, id: int) -> Place:
     """What was made of it, and what it was made of."""
-    parts, left = connection.all(SQL.parts, (id,))[0]
+    parts: dict[str, int] = dict(connection.all(SQL.parts, (id,)))
+    rows = connection.all(SQL.troubled_parts, (id, PIECES)) if TROUBLED & parts.keys() else []
     whole = one(connection, SQL.part_of, (id,))
-    return Place(parts, left, whole[0] if whole else None, whole[1] + 1 if whole else None)
+    troubled = [Piece(part, position + 1, *why) for part, position, *why in rows]
+    return Place(parts, troubled, whole[0] if whole else None, whole[1] + 1 if whole else None)
 
 
 def deliveries(connection: Connection, id: int) -> list[Sent]:

@@ -12,8 +12,11 @@ SELECT received FROM message WHERE id >= $1 ORDER BY id LIMIT 1
 SELECT spool FROM message WHERE id = $1 AND spool IS NOT NULL
 
 -- name: parts
-SELECT count(*), coalesce(sum(CASE WHEN state IN ('RECEIVED', 'SPLITTING') THEN 1 ELSE 0 END), 0)
-FROM message WHERE parent = $1
+SELECT state, count(*) FROM message WHERE parent = $1 GROUP BY state ORDER BY state
+
+-- name: troubled_parts
+SELECT id, position, state, code, place FROM message
+WHERE parent = $1 AND state IN ('UNROUTED', 'FILTERED', 'QUARANTINED', 'FAILED', 'REFUSED') ORDER BY position LIMIT $2
 
 -- name: part_of
 SELECT parent, position FROM message WHERE id = $1 AND parent IS NOT NULL

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import codecs
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from engine.journal import inquiry
-from engine.journal.inquiry import Entry, Made, Sent
+from engine.journal.inquiry import Entry, Expectation, Made, Sent
 from engine.message import Delivery
 from engine.running import Running
 from engine.runtime import clock
 from store.identity import fhir_id
 from store.reason import Reason
 from store.resource import instant
-from web.admin import filters
+from web.admin import expectations, filters
 from web.fhir.resource import missing
 from web.outcome import outcome
 
@@ -36,15 +38,14 @@ async def show(running: Running, request: Request) -> Response:
     """One message with its bytes and deliveries."""
     if (entry := inquiry.message(running.reader, request.path_params["id"])) is None:
         return missing()
-    body, name = inquiry.body(running.reader, entry.id), inquiry.spooled(running.reader, entry.id)
-    if body is None and name:
-        body = await asyncio.to_thread(_head, running, name)
+    body, path = inquiry.body(running.reader, entry.id), _path(running, entry.id)
+    if body is None and path:
+        body = await asyncio.to_thread(_head, path)
     shown = {
-        "body": _body(running, entry.channel, body) if body is not None else None,
-        "spooled": str(running.spool.path(name)) if name and running.spool else None,
+        "body": _body(running, entry, body) if body is not None else None,
+        "spooled": str(path) if path else None,
     }
-    about = {**_entry(entry), **shown, **inquiry.place(running.reader, entry.id)._asdict()}
-    return _json({**about, "deliveries": _deliveries(running, entry.id)})
+    return _json({**_about(running, entry), **shown})
 
 
 async def trace(running: Running, request: Request) -> Response:
@@ -52,19 +53,23 @@ async def trace(running: Running, request: Request) -> Response:
     if (entry := inquiry.message(running.reader, request.path_params["id"])) is None:
         return missing()
     made = [_made(each) for each in inquiry.made(running.reader, entry.id)]
-    where = inquiry.place(running.reader, entry.id)._asdict()
-    return _json({**_entry(entry), **where, "resources": made, "deliveries": _deliveries(running, entry.id)})
+    return _json({**_about(running, entry), "resources": made})
 
 
 HEAD = 64 * 1024
 """Bytes shown of a spooled body."""
 
 
-def _head(running: Running, name: str) -> bytes | None:
+def _path(running: Running, id: int) -> Path | None:
+    """Where its bytes are, if they are in the spool."""
+    name = inquiry.spooled(running.reader, id)
+    return running.spool.path(name) if name and running.spool else None
+
+
+def _head(path: Path) -> bytes | None:
     """How the file begins; None if it is not there."""
-    assert running.spool
     try:
-        with running.spool.path(name).open("rb") as file:
+        with path.open("rb") as file:
             return file.read(HEAD)
     except OSError:
         return None
@@ -82,13 +87,26 @@ def _entry(entry: Entry) -> dict[str, Any]:
     return {**entry._asdict(), "received": instant(entry.received), "settled": _time(entry.settled)}
 
 
+def _about(running: Running, entry: Entry) -> dict[str, Any]:
+    """With its parts, or whose part it is, and its deliveries."""
+    where = inquiry.place(running.reader, entry.id)
+    parts = {
+        "parts": where.parts,
+        "troubled": [piece._asdict() for piece in where.troubled],
+        "parent": where.parent,
+        "position": where.position,
+    }
+    return {**_entry(entry), **parts, "deliveries": _deliveries(running, entry.id)}
+
+
 def _deliveries(running: Running, message: int) -> list[dict[str, Any]]:
-    origin = running.identity.origin
-    return [_delivery(sent, origin) for sent in inquiry.deliveries(running.reader, message)]
+    origin, expected = running.identity.origin, inquiry.expected(running.reader, message, clock.now())
+    sent = inquiry.deliveries(running.reader, message)
+    return [_delivery(each, origin, expected.get(each.id)) for each in sent]
 
 
-def _delivery(sent: Sent, origin: str) -> dict[str, Any]:
-    """`lane` is text because JSON readers round numbers as large."""
+def _delivery(sent: Sent, origin: str, expected: Expectation | None) -> dict[str, Any]:
+    """`lane` is text because JSON readers round numbers as large. `expects`: the answer that must follow."""
     return {
         "id": sent.id,
         "control": Delivery(sent.id, 0, sent.destination, sent.lane, b"", origin=origin).control,
@@ -102,6 +120,7 @@ def _delivery(sent: Sent, origin: str) -> dict[str, Any]:
         "settled": _time(sent.settled),
         "code": sent.code,
         "reason": sent.reason,
+        "expects": expectations.shown(expected) if expected else None,
     }
 
 
@@ -111,11 +130,12 @@ def _made(made: Made) -> dict[str, Any]:
     return {"type": made.type, "id": fhir_id(made.key), "url": url, "versions": versions}
 
 
-def _body(running: Running, channel: str, body: bytes) -> dict[str, str]:
-    """As text in the message's own character set, or in base64 where that cannot be."""
-    charset = _charset(running, channel, body)
+def _body(running: Running, entry: Entry, body: bytes) -> dict[str, str]:
+    """As text in the message's own character set, or in base64 where that cannot be. A head may end in mid letter."""
+    charset = _charset(running, entry.channel, body)
     try:
-        return {"charset": charset, "text": body.decode(charset)}
+        decoder = codecs.getincrementaldecoder(charset)()
+        return {"charset": charset, "text": decoder.decode(body, final=len(body) == entry.size)}
     except (LookupError, ValueError):
         return {"base64": base64.b64encode(body).decode()}
 
