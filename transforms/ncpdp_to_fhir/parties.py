@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import datetime
-import re
 from typing import Any
 
 from engine.plugin import Feed
 from formats import script
 from store.facts import Clock, Fact
 from store.identity import Patient
+from transforms.ncpdp_to_fhir.values import Json, date, kept
 
 NPI = "http://hl7.org/fhir/sid/us-npi"
 NCPDP = "http://terminology.hl7.org/NamingSystem/NCPDPProviderIdentificationNumber"
 GENDERS = {"M": "male", "F": "female", "U": "unknown"}
-_DATE = re.compile(r"(\d{4})-?(\d\d)-?(\d\d)(?:T.*)?$")
-Json = dict[str, Any]
 Found = tuple[bytes | None, list[Fact]]
 
 
@@ -30,17 +27,6 @@ def born(message: script.Message, person: Any) -> str:
     return message.first("DateOfBirth/Date", "DateOfBirth", below=person)
 
 
-def date(text: str) -> str | None:
-    """A FHIR date of CCYY-MM-DD, CCYYMMDD or a time on that day; "" of none, None of what is no date."""
-    match = _DATE.match(text)
-    if not text:
-        return ""
-    try:
-        return datetime.date(*map(int, match.groups())).isoformat() if match else None
-    except ValueError:
-        return None
-
-
 def said_patient(message: script.Message, person: Any, patient: Patient, clock: Clock) -> Fact:
     gender = GENDERS.get(message.text("Gender", person), "")
     elements: Json = {
@@ -52,34 +38,44 @@ def said_patient(message: script.Message, person: Any, patient: Patient, clock: 
         "telecom": _telecom(message, person),
     }
     hearsay = clock._replace(weight=0)
-    return Fact("Patient", patient.key, hearsay, _kept(elements), patient.key)
+    return Fact("Patient", patient.key, hearsay, kept(elements), patient.key)
 
 
 def prescriber(message: script.Message, feed: Feed, clock: Clock) -> Found:
+    """Who is known by an NPI; nobody else can be told from others."""
     whole = message.find("Prescriber", message.content)
     inner = message.find("NonVeterinarian", whole) if whole is not None else None
     person = whole if inner is None else inner
     npi = message.text("Identification/NPI", person) if person is not None else ""
     if not npi:
         return None, []
-    elements = {"identifier": [{"system": NPI, "value": npi}], "name": _names(message, person)}
+    elements = {
+        "identifier": [{"system": NPI, "value": npi}],
+        "name": _names(message, person),
+        "address": _address(message, person),
+        "telecom": _telecom(message, person),
+    }
     key = feed.identity.key("Practitioner", NPI, npi)
-    return key, [Fact("Practitioner", key, clock._replace(weight=0), _kept(elements))]
+    return key, [Fact("Practitioner", key, clock._replace(weight=0), kept(elements))]
 
 
 def pharmacy(message: script.Message, feed: Feed, clock: Clock) -> Found:
+    """Known by its NCPDP number, else by an NPI."""
     shop = message.find("Pharmacy", message.content)
-    number = message.text("Identification/NCPDPID", shop) if shop is not None else ""
-    if not number:
+    if shop is None:
+        return None, []
+    numbers = {NCPDP: "Identification/NCPDPID", NPI: "Identification/NPI"}
+    found = [(system, text) for system, path in numbers.items() if (text := message.text(path, shop))]
+    if not found:
         return None, []
     elements = {
-        "identifier": [{"system": NCPDP, "value": number}],
+        "identifier": [{"system": system, "value": value} for system, value in found],
         "name": message.first("BusinessName", "StoreName", below=shop),
         "address": _address(message, shop),
         "telecom": _telecom(message, shop),
     }
-    key = feed.identity.key("Organization", NCPDP, number)
-    return key, [Fact("Organization", key, clock._replace(weight=0), _kept(elements))]
+    key = feed.identity.key("Organization", *found[0])
+    return key, [Fact("Organization", key, clock._replace(weight=0), kept(elements))]
 
 
 def _names(message: script.Message, person: Any) -> list[Json]:
@@ -89,7 +85,13 @@ def _names(message: script.Message, person: Any) -> list[Json]:
         for part in ("FirstName", "MiddleName")
         if (text := message.first(f"Name/{part}", part, below=person))
     ]
-    return [_kept({"family": family, "given": given})] if family or given else []
+    if not family and not given:
+        return []
+    marks = {
+        name: [text] if (text := message.first(f"Name/{part}", part, below=person)) else []
+        for name, part in (("prefix", "Prefix"), ("suffix", "Suffix"))
+    }
+    return [kept({"family": family, "given": given, **marks})]
 
 
 def _address(message: script.Message, of: Any) -> list[Json]:
@@ -104,7 +106,7 @@ def _address(message: script.Message, of: Any) -> list[Json]:
         "postalCode": message.first("PostalCode", "ZipCode", below=found),
         "country": message.text("CountryCode", found),
     }
-    return [_kept(address)] if any(address.values()) else []
+    return [kept(address)] if any(address.values()) else []
 
 
 def _telecom(message: script.Message, of: Any) -> list[Json]:
@@ -116,7 +118,3 @@ def _telecom(message: script.Message, of: Any) -> list[Json]:
     )
     value = number or next(older, "")
     return [{"system": "phone", "value": value}] if value else []
-
-
-def _kept(elements: Json) -> Json:
-    return {name: value for name, value in elements.items() if value}
