@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
+from uuid import uuid4
 
 from engine.plugin import Spool, Spooled
 
@@ -94,8 +95,16 @@ class Folder:
             reason.write_text(f"{note}\n")
         os.rename(self.path / plain, to / target)
         if _of(sight.name, os.stat(to / target)) != sight:  # replaced since it was read: another message
-            os.rename(to / target, self.path / plain)
+            self._return(to / target, plain)
             reason.unlink(missing_ok=True)
+
+    def _return(self, file: Path, name: Path) -> None:
+        """Back into the folder, under another name if somebody put a file there meanwhile."""
+        try:
+            os.link(file, self.path / name)
+        except FileExistsError:
+            os.link(file, self.path / name.with_stem(f"{name.stem}.{uuid4().hex[:16]}"))
+        os.unlink(file)
 
 
 def settled(

@@ -25,6 +25,8 @@ HEAD = 64 * 1024
 """Bytes kept of a payload that is too long."""
 FIRST, LONGEST = 0.5, 30.0
 """Seconds between attempts to reach the broker: doubled from the first to the longest."""
+HANDSHAKE = 10.0
+"""Seconds that a broker has to take us and our subscriptions."""
 FINISH = 5.0
 EMPTY = Reason("empty", "there is nothing in the message")
 
@@ -92,13 +94,14 @@ class Session:
             self._connection += 1
             try:
                 await asyncio.to_thread(self._connect)
+                self._loop.call_later(HANDSHAKE, self._mute, self._connection)
                 await self._lost.wait()
                 if self._subscribed:
                     wait = FIRST
             except OSError as error:
                 log.warning("the broker cannot be reached", broker=self._settings.address(),
                             error=type(error).__name__, retry_in=wait)  # fmt: skip
-                self._tell()  # a broker that is away is no reason for the other sources to wait
+            self._tell()  # a broker that is away or refuses us is no reason for the other sources to wait
             await asyncio.to_thread(self._client.loop_stop)
             await asyncio.sleep(wait)
             wait = min(wait * 2, LONGEST)
@@ -123,6 +126,11 @@ class Session:
         self._subscribed = True
         log.info("subscribed", broker=self._settings.address(), topics=len(self._settings.topics))
         self._tell()
+
+    def _mute(self, connection: int) -> None:
+        if connection == self._connection and not self._subscribed and not self._stopping:
+            log.error("the broker does not answer", broker=self._settings.address(), seconds=HANDSHAKE)
+            self._drop()
 
     def _tell(self) -> None:
         """Ready, once: subscribed, or at it."""

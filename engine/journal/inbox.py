@@ -145,6 +145,7 @@ class Splitting(NamedTuple):
     key: str | None
     peer: str
     spool: str
+    repeats: int
 
 
 def splitting(connection: Connection) -> Splitting | None:

@@ -37,7 +37,7 @@ WHERE m.state = 'RECEIVED' ORDER BY m.id LIMIT $1
 UPDATE message SET state = $1, code = $2, reason = $3, place = $4, kind = $5, patient = $6, settled = $7 WHERE id = $8
 
 -- name: splitting
-SELECT id, channel, key, peer, spool FROM message WHERE state = 'SPLITTING' ORDER BY id LIMIT 1
+SELECT id, channel, key, peer, spool, repeats FROM message WHERE state = 'SPLITTING' ORDER BY id LIMIT 1
 
 -- name: seen
 SELECT 1 FROM message
@@ -97,7 +97,7 @@ SELECT value FROM setting WHERE name = $1
 INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value
 
 -- name: refused_by
-SELECT coalesce(sum(length(b.data)), 0) FROM message m JOIN body b ON b.message = m.id
+SELECT coalesce(sum(m.size), 0) FROM message m JOIN body b ON b.message = m.id
 WHERE m.state = 'REFUSED' AND m.peer = $1
 
 -- name: destinations

@@ -46,7 +46,12 @@ class Spool:
     def write(self, body: bytes) -> Spooled:
         """Bytes that are in memory already."""
         with self.create() as file:
-            file.write(body)
+            try:
+                file.write(body)
+                file.flush()
+            except OSError:  # a full disk gets its space back at once
+                os.unlink(file.name)
+                raise
         return self.keep(Path(file.name))
 
     def path(self, name: str) -> Path:

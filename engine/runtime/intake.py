@@ -6,9 +6,11 @@ import asyncio
 from asyncio import Future
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
+from engine.api import FhirSource
 from engine.channel import Body, Channel, Configuration
 from engine.journal import SQL, inbox
 from engine.journal.inbox import Waiting
@@ -21,6 +23,7 @@ from engine.message import (
     Receipt,
     Received,
     Refused,
+    Spooled,
     State,
     Stop,
     Unavailable,
@@ -42,6 +45,14 @@ BRIEF = 32 * 1024
 HEAD = 64 * 1024
 NOBODY = Reason("unknown-feed", "no channel on this source takes messages of this sender", "MSH-3")
 log = structlog.get_logger("intake")
+T = TypeVar("T")
+
+
+class Mine(NamedTuple):
+    """A message and the channel that takes it."""
+
+    channel: Channel
+    received: Received
 
 
 class Intake:
@@ -69,37 +80,72 @@ class Intake:
         self._metrics = metrics
         self._filed = filed
         self._refused_bytes: dict[str, int] = {}
+        self._computes = any(c.ack == "processed" for c in self._channels)
+        self._ordered = not isinstance(channels[0].source, FhirSource)  # its clients wait for their answers
+        self._turns: dict[str, Future[None]] = {}  # of each peer, the last message that is not submitted yet
 
     def __call__(self, received: Received) -> Future[Receipt]:
-        if received.size > BRIEF and all(c.ack == "processed" for c in self._channels):
-            return asyncio.ensure_future(self._long(received))
-        return self._take(received, self._parsed(self._channels, received.body or _head(received)))
+        if self._computes and (received.size > BRIEF or received.peer in self._turns):
+            return asyncio.ensure_future(self._aside(received, *self._turn(received.peer)))
+        body = self._parsed(self._channels, received.body or _head(received))
+        taken = self._take(received, body)
+        if not isinstance(taken, Mine):
+            return taken
+        channel, received = taken
+        if channel.ack == "processed":
+            return self._processed(channel, received, _computed(channel, received, clock.now()))
+        return self._stored(channel, received)
 
-    async def _long(self, received: Received) -> Receipt:
-        """Parsed and computed beside the event loop, which answers other senders meanwhile."""
-        whole = received.body or await asyncio.to_thread(_whole, received)
-        body = await asyncio.to_thread(self._parsed, self._channels, whole)
-        return await self._take(replace(received, body=whole), body)
+    def _turn(self, peer: str) -> tuple[Future[None] | None, Future[None]]:
+        """The one that this one may not overtake, and the one by which it tells that it was submitted."""
+        mine: Future[None] = asyncio.get_running_loop().create_future()
+        if not self._ordered:
+            return None, mine
+        before = self._turns.get(peer)
+        self._turns[peer] = mine
+        mine.add_done_callback(lambda _: self._turns.pop(peer) if self._turns.get(peer) is mine else None)
+        return before, mine
 
-    def _take(self, received: Received, body: Body | Reason | None) -> Future[Receipt]:
+    async def _aside(self, received: Received, before: Future[None] | None, mine: Future[None]) -> Receipt:
+        """Parsed and computed beside the event loop, which answers other senders meanwhile; submitted in turn."""
+        try:
+            whole = received.body or await asyncio.to_thread(_whole, received)
+            body = await asyncio.to_thread(self._parsed, self._channels, whole)
+            taken = self._take(replace(received, body=whole), body)
+            asked: Processed | None = None
+            if isinstance(taken, Mine) and taken.channel.ack == "processed":
+                asked = await asyncio.to_thread(_computed, *taken, clock.now())
+            if before is not None:
+                await before
+            receipt = self._submitted(taken, asked)
+        finally:
+            mine.set_result(None)
+        return await receipt
+
+    def _submitted(self, taken: Mine | Future[Receipt], asked: Processed | None) -> Future[Receipt]:
+        if not isinstance(taken, Mine):
+            return taken
+        return self._processed(*taken, asked) if asked else self._stored(*taken)
+
+    def _take(self, received: Received, body: Body | Reason | None) -> Mine | Future[Receipt]:
+        """Whose it is, under the key that its channel reads; or the refusal."""
         found = self._channel(self._channels, received, body)
         if not isinstance(found, Channel):
             return found
-        if key := found.key(body):
-            received = replace(received, key=key)
-        if found.ack == "processed":
-            return self._processed(found, received)
-        return self._stored(found, received)
+        key = _defect(found.name, found.key, body)
+        if isinstance(key, Reason):
+            return self.refuse(received, key)
+        return Mine(found, replace(received, key=key) if key else received)
 
     def ask(self, received: Received) -> Future[Receipt]:
         body = self._parsed(self._answering, received.body)
         channel = self._channel(self._answering, received, body)
         if not isinstance(channel, Channel):
             return channel
-        answered = self._answer(channel, body)
-        if isinstance(answered, Stop):
-            return self.refuse(received, answered.reason)
-        name, now, kind = channel.name, clock.now(), channel.kind(body)
+        made = _defect(channel.name, self._answer, channel, body)
+        if not isinstance(made, tuple):
+            return self.refuse(received, made.reason if isinstance(made, Stop) else made)
+        (kind, answered), name, now = made, channel.name, clock.now()
         self._metrics.received(name)
 
         def work(connection: Connection) -> Receipt:
@@ -110,20 +156,16 @@ class Intake:
 
         return self._submit(work, name)
 
-    def _answer(self, channel: Channel, body: Body) -> Answered | Stop:
+    def _answer(self, channel: Channel, body: Body) -> tuple[str, Answered] | Stop:
         assert channel.answer is not None
-        try:
-            if reason := channel.legible(body):
-                return Stop(State.REFUSED, reason)
-            return channel.answer(body, self._reader)
-        except Exception as e:  # a defect of an answer must not stop the feed
-            log.error("answer failed", channel=channel.name, error=type(e).__name__)
-            text = f"the answer raised {type(e).__name__}; this is a defect of the channel"
-            return Stop(State.FAILED, Reason("defect", text))
+        if reason := channel.legible(body):
+            return Stop(State.REFUSED, reason)
+        answered = channel.answer(body, self._reader)
+        return answered if isinstance(answered, Stop) else (channel.kind(body), answered)
 
     def _parsed(self, channels: Sequence[Channel], whole: bytes) -> Body | Reason | None:
         """How the first channel reads it: those that share a source have the same format."""
-        return channels[0].parse(whole) if channels else None
+        return _defect(channels[0].name, channels[0].parse, whole) if channels else None
 
     def _channel(
         self, channels: Sequence[Channel], received: Received, body: Body | Reason | None
@@ -139,30 +181,23 @@ class Intake:
         self._metrics.received(name)
         state = State.SPLITTING if channel.split else State.RECEIVED
         big = channel.split is not None or len(received.body) > channel.spool_over
+        files = [received.spooled] if received.spooled else []
+
+        def spooled(body: bytes) -> Spooled:
+            files.append(self.spool.write(body))
+            return files[-1]
 
         def work(connection: Connection) -> Receipt:
-            return inbox.append(connection, name, received, now, state, self.spool.write if big else None)
+            return inbox.append(connection, name, received, now, state, spooled if big else None)
 
         future = self._submit(work, name)
-        if received.spooled:
-            future.add_done_callback(lambda f: _dropped(received, f.result()))
+        future.add_done_callback(lambda f: _swept(files, f.result()))
         return future
 
-    def _processed(self, channel: Channel, received: Received) -> Future[Receipt]:
+    def _processed(self, channel: Channel, received: Received, asked: Processed) -> Future[Receipt]:
         """`ack: processed`: computed first, then journal and chart in one commit; the sender hears the verdict."""
         name, now = channel.name, clock.now()
         self._metrics.received(name)
-        waiting = Waiting(0, name, now, received.body)
-        if len(received.body) <= BRIEF:
-            return self._judged(channel, received, now, computed({name: channel}, waiting))
-        return asyncio.ensure_future(self._aside(channel, received, now, waiting))
-
-    async def _aside(self, channel: Channel, received: Received, now: int, waiting: Waiting) -> Receipt:
-        asked = await asyncio.to_thread(computed, {channel.name: channel}, waiting)
-        return await self._judged(channel, received, now, asked)
-
-    def _judged(self, channel: Channel, received: Received, now: int, asked: Processed) -> Future[Receipt]:
-        name = channel.name
         ended: list[Filed] = []
 
         def work(connection: Connection) -> Receipt:
@@ -180,6 +215,8 @@ class Intake:
             if isinstance(future.result(), Accepted | Refused):  # else nothing was committed
                 for filed in ended:
                     self._filed(name, filed)
+            if received.spooled:
+                _swept([received.spooled], future.result())
 
         future = self._submit(work, name)
         future.add_done_callback(told)
@@ -251,19 +288,31 @@ def _head(received: Received) -> bytes:
         return file.read(HEAD)
 
 
-def _dropped(received: Received, receipt: Receipt) -> None:
-    """The bytes of a resend are in the spool already."""
-    if isinstance(receipt, Duplicate) and received.spooled:
-        received.spooled.path.unlink(missing_ok=True)
+def _computed(channel: Channel, received: Received, now: int) -> Processed:
+    return computed({channel.name: channel}, Waiting(0, channel.name, now, received.body))
+
+
+def _swept(files: Sequence[Spooled], receipt: Receipt) -> None:
+    """Away with the files that no row names: of a resend, of what was not stored, of a transaction done again."""
+    if isinstance(receipt, Uncertain):
+        return
+    for spooled in files if isinstance(receipt, Duplicate | Unavailable) else files[:-1]:
+        spooled.path.unlink(missing_ok=True)
+
+
+def _defect(channel: str, call: Callable[..., T], *args: Any) -> T | Reason:
+    """What the call gives. One of a plugin that raises must not stop the feed."""
+    try:
+        return call(*args)
+    except Exception as e:
+        log.error("defect", channel=channel, error=type(e).__name__)
+        text = f"reading it raised {type(e).__name__}; this is a defect of the channel's format or answer"
+        return Reason("defect", text)
 
 
 def _takes(channel: Channel, body: Body) -> bool:
     """Is the message this channel's? A site's own predicate that raises takes nothing."""
-    try:
-        return channel.mine(body)
-    except Exception as e:
-        log.error("feed failed", channel=channel.name, error=type(e).__name__)
-        return False
+    return _defect(channel.name, channel.mine, body) is True
 
 
 def _unwritten(error: BaseException) -> Receipt:

@@ -109,8 +109,9 @@ class Splitters:
         """Its end state and its answers, in one transaction."""
         channel = self._channels.get(whole.channel)
         routes = [r for r in channel.routes if r.send == "answer"] if channel else []
+        attempt = f"+{whole.repeats}" if whole.repeats else ""  # a new attempt has answers of its own
         outgoing = tuple(
-            Outgoing(f"{route.name}#{n}", route.to, "", reply.body)
+            Outgoing(f"{route.name}#{n}{attempt}", route.to, "", reply.body)
             for n, reply in enumerate(replies, start=1)
             for route in routes
         )

@@ -6,6 +6,7 @@ In the transaction of the change, so that neither is there without the other; ea
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from engine.journal import SQL
@@ -66,7 +67,8 @@ def gathered(connection: Connection, resource: Resource) -> Resource:
     edge = [resource]
     for _ in range(DEEP):
         names = dict.fromkeys(name for each in edge for name in _references(each) if name not in found)
-        edge = [made for name in names if (made := _read(connection, name))][: MANY - len(found)]
+        read = (made for name in islice(names, MANY) if (made := _read(connection, name)))
+        edge = list(islice(read, MANY - len(found)))
         found.update((_name(made), made) for made in edge)
     entries = [{"fullUrl": name, "resource": made} for name, made in found.items()]
     return {"resourceType": "Bundle", "type": "collection", "entry": entries}

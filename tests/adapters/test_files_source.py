@@ -233,6 +233,26 @@ async def test_what_is_written_under_the_same_name_meanwhile_is_another_message(
     assert len({received.key for received in source.intake.received}) == 2
 
 
+def test_what_came_while_it_was_moved_and_put_back_stays_too(tmp_path: Path) -> None:
+    folder = Folder(tmp_path, "*")
+    (tmp_path / "a").write_bytes(b"one")
+    (sight,) = folder.look()
+    (tmp_path / "a").unlink()
+    (tmp_path / "a").write_bytes(b"two, and longer")
+    real = os.rename
+
+    def rename(source: Path, target: Path) -> None:
+        real(source, target)
+        (tmp_path / "a").write_bytes(b"three, in that very moment")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "rename", rename)
+        folder.move(sight, "0" * 64, tmp_path / "archive")
+    found = {file.read_bytes() for file in tmp_path.iterdir() if file.is_file()}
+    assert found == {b"two, and longer", b"three, in that very moment"}
+    assert not list((tmp_path / "archive").iterdir())
+
+
 async def test_nothing_in_the_archive_is_lost_to_a_file_of_the_same_name(tmp_path: Path) -> None:
     async with running(tmp_path) as source:
         for body in (b"one", b"two", b"two", b"one"):

@@ -136,6 +136,21 @@ async def test_a_broker_that_is_not_there_yet_is_waited_for_and_keeps_nobody_els
                     await asyncio.wait_for(intake.came(1), 0.5)
 
 
+@pytest.mark.parametrize("says", [b"\x20\x02\x00\x05", b"\x20\x02\x00\x00\x90\x03\x00\x01\x80"])
+async def test_a_broker_that_refuses_us_keeps_nobody_else(says: bytes) -> None:
+    """CONNACK with return code 5, not authorized; SUBACK with 0x80, failure (MQTT 3.1.1: 3.2.2.3, 3.9.3)."""
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1000)
+        writer.write(says)
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with server, running(source(server.sockets[0].getsockname()[1]), MemoryIntake()):
+        pass  # it was ready
+
+
 async def test_an_empty_and_a_long_message_are_refused_kept_and_acknowledged(mosquitto: Broker) -> None:
     await mosquitto.start()
     intake = MemoryIntake()

@@ -108,6 +108,30 @@ async def test_each_claim_is_a_message_and_the_sender_is_answered_once(house: Ho
     assert await house.stop() == 0
 
 
+async def test_a_new_attempt_has_answers_of_its_own(house: House) -> None:
+    body = (SAMPLES / "claims_two.x12").read_bytes()
+    strict = CHANNEL.format(inbox=house.inbox).replace("split: x12", "split: {x12: {senders: [NOBODY]}}")
+    house.write({"channels/claims.yaml": strict})
+    await house.start()
+    house.drop("one.x12", body)
+    (refused,) = await house.all(1)
+    assert refused["state"] == "REFUSED"
+    (ta1,) = await until(lambda: _answered(house, 1))
+    assert "TA1*000000101*260301*1200*R*" in ta1
+    assert await house.stop() == 0
+    house.write({"channels/claims.yaml": CHANNEL.format(inbox=house.inbox)})
+    await house.start()
+    house.drop("again.x12", body)
+    assert [m["state"] for m in await house.all(3)] == ["SPLIT", "STORED", "STORED"]
+    again = await until(lambda: _answered(house, 3))
+    assert "AK9*A*1*1*1~" in again[-1]
+    assert await house.stop() == 0
+
+
+async def _answered(house: House, count: int) -> list[str]:
+    return found if len(found := house.answers()) == count else []
+
+
 async def test_an_engine_killed_over_an_interchange_loses_no_claim_and_doubles_none(house: House) -> None:
     count = 90  # a subscriber has at most 100 (X222, loop 2300)
     await house.start()

@@ -74,6 +74,21 @@ async def code(sender: Sender, body: bytes) -> str:
     return fields(answer, b"MSA")[1] if answer else ""
 
 
+async def test_what_a_full_disk_did_not_take_leaves_no_file_behind(tmp_path: Path, shim: Path) -> None:
+    disk = Disk(tmp_path)
+    big = channel("adt", "mllp: {port: 0}", "spool_over: 1KB")
+    async with started(tmp_path, disk, shim, **{"channels/adt.yaml": big}) as site:
+        sender, body = await site.sender("adt"), adt("S0", "S0", last="NTE|1||" + "x" * 5000)
+        disk.has("full")
+        for _ in range(3):
+            assert await code(sender, body) == "AR"
+        disk.is_well()
+        assert await code(sender, body) == "AA"
+        await site.end("S0")
+        kept = [file for file in (site.data / "spool").rglob("*") if file.is_file()]
+        assert [file.read_bytes() for file in kept] == [body]
+
+
 @pytest.mark.parametrize("feed", ["adt", "strict"])
 async def test_a_full_disk_never_gives_an_aa_and_recovers_by_itself(
     tmp_path: Path, shim: Path, feed: str

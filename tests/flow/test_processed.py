@@ -123,3 +123,19 @@ async def test_a_kind_without_a_map_is_stored_raw_and_accepted(world: Running) -
     assert fields(await sender.ask(body), b"MSA")[1] == "AA"
     assert (await site.end("P7"))["state"] == "STORED_RAW"
     await sender.leave()
+
+
+async def test_a_long_message_is_not_overtaken_by_a_short_one_behind_it(world: Running) -> None:
+    site, ward = world
+    sender = await site.sender("adt")
+    at = "20260101101010"  # one clock: which of the two is the truth, their order says
+    long = adt("P8A", "P8", time=at, family="OLD", last="NTE|1||" + "x" * 50_000)
+    await sender.send(long, adt("P8B", "P8", "A08", time=at, family="NEW"))
+    assert [fields(await sender.answer(), b"MSA")[1:3] for _ in range(2)] == [["AA", "P8A"], ["AA", "P8B"]]
+    for key in ("P8A", "P8B"):
+        await site.deliveries(key, "DELIVERED")
+    told = [fields(m, b"PID")[5][:3] for m in ward.got if b"P8^^^MRN" in m]
+    assert told == ["OLD", "NEW"]
+    (patient,) = await site.resources("Patient?identifier=urn:test:mrn|P8")
+    assert patient["name"][0]["family"] == "NEW"
+    await sender.leave()
