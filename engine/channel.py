@@ -25,6 +25,10 @@ def nothing(body: Body) -> None:
     return None
 
 
+def alone(body: Body) -> tuple[str, ...]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
     """One `routes:` entry: who is told what, in which form."""
@@ -43,7 +47,8 @@ class Channel:
     """One channel, compiled. `mine` tells its messages from those of other channels on the same source;
     `legible` answers why a body cannot be read at all, before any step; `guard(body, received)` why it may not
     go on after the steps (test message, blank patient, ...), `received` in microseconds since the epoch;
-    `order(body, patient)` the order key. `system` is whose word its messages are; bodies of more than
+    `order(body, patient)` the order key, `also` the others that it concerns; with `head` block, what ends in
+    trouble holds those of its lane that come behind it. `system` is whose word its messages are; bodies of more than
     `spool_over` bytes go into the spool; what is said may be at most `future` microseconds ahead of the receipt."""
 
     name: str
@@ -57,6 +62,8 @@ class Channel:
     kind: Callable[[Body], str]
     write: Callable[[Body], bytes]
     patient: Callable[[Body], bytes | None] | None
+    also: Callable[[Body], tuple[str, ...]] = alone
+    head: Literal["block", "park"] = "park"
     key: Callable[[Body], str | None] = nothing
     relates: Callable[[Body], str | None] = nothing
     ack: Literal["stored", "processed", "replied"] = "stored"
@@ -72,24 +79,37 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Seconds. `give_up` None: a destination that is down is waited for as long as it takes."""
+    """Seconds, doubled from `first` to `max`, and a quarter more or less, so that lanes do not come all at once.
+    `give_up` and `attempts` None: a destination that is down is waited for as long as it takes."""
 
     first: Seconds = 1.0
     max: Seconds = 60.0
     give_up: Seconds | None = None
+    attempts: int | None = None
     unknown: Literal["retry", "hold"] = "retry"
 
 
 @dataclass(frozen=True, slots=True)
+class Breaker:
+    """After so many failed attempts in a row, in whatever lanes, none is made for `pause` seconds (None: 10, or
+    `max` of the retries if that is shorter); then one tries."""
+
+    after: int = 5
+    pause: Seconds | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Partner:
-    """One `destinations:` entry: where, how often, how many at once, what a dead head does to its lane, whose
-    system it is."""
+    """One `destinations:` entry: where, how often, how many at once, what a head that cannot go does to its lane,
+    how many in a second, when it is left in peace, whose system it is."""
 
     name: str
     destination: Destination
     retry: RetryPolicy = RetryPolicy()
     connections: int = 1
     head: Literal["block", "park"] = "park"
+    rate: float | None = None
+    breaker: Breaker = Breaker()
     system: str = ""
 
 

@@ -21,11 +21,12 @@ NOTHING: Mapping[str, str] = {}
 
 
 class State(StrEnum):
-    """Where a message stands. Every message ends in a visible one; all but the first two are end states."""
+    """Where a message stands. Every message ends in a visible one; RECEIVED, SPLITTING and HELD are not the end."""
 
     RECEIVED = "RECEIVED"  # durable, not processed yet
     SPLITTING = "SPLITTING"  # durable; its parts are being made messages of their own
     SPLIT = "SPLIT"  # all of its parts are messages of their own
+    HELD = "HELD"  # waits behind one of its lane that is in trouble; a person decides about that one
     STORED = "STORED"  # its facts are in the chart
     STORED_RAW = "STORED_RAW"  # the channel stores, but no map says what this type means: bytes only
     ROUTED = "ROUTED"  # the channel does not store; at least one route took it
@@ -185,6 +186,7 @@ class Outgoing:
     order: str  # the order key in clear; it becomes an opaque lane before it is written
     body: bytes | Chart | None
     expect: Expect | None = None
+    also: tuple[str, ...] = ()  # the other order keys that it may neither overtake nor be overtaken in
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +228,7 @@ class Processed:
     relates: str = ""  # the id of the message of ours that this one answers
     system: str = ""  # whose word it is: nothing that follows from it goes back there
     hops: int = 0  # how many changes of the chart led to it
+    lane: int | None = None  # the opaque lane, where its channel holds back what comes behind trouble
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,6 +43,14 @@ def process(channel: Channel, message: Message) -> Processed:
     return replace(asked, relates=channel.relates(body) or "", system=message.origin or channel.system)
 
 
+def lane(channel: Channel, body: Body) -> int | None:
+    """What is held back when the message ends in trouble: None where nothing is, or nobody can say."""
+    if channel.head == "park" or isinstance(body, Reason):
+        return None
+    order = channel.order(body, _patient(channel, body, ()))
+    return channel.feed.identity.lane(f"{channel.name}<", order)
+
+
 def steps(chain: Sequence[Step], body: Body) -> Body | Stop:
     """Run a transform chain to its end or to its first Stop."""
     for step in chain:
@@ -77,6 +85,7 @@ def _routed(
 ) -> Processed:
     patient = _patient(channel, body, said or ())
     order = channel.order(body, patient)
+    also = tuple(key for key in channel.also(body) if key != order)
     outgoing: list[Outgoing] = []
     returned = False
     for route in channel.routes:
@@ -88,7 +97,7 @@ def _routed(
             if isinstance(sent, Stop):
                 return Processed(message.id, sent.state, sent.reason, kind, patient, order)
             if sent is not None:
-                outgoing.append(sent)
+                outgoing.append(replace(sent, also=also) if also else sent)
     if channel.store is None:
         state = State.ROUTED if outgoing else State.UNROUTED
     else:

@@ -136,6 +136,10 @@ def _nothing(body: Body, feed: Feed) -> tuple[()]:
     return ()
 
 
+def _alone(body: Body, feed: Feed, order_by: str) -> tuple[()]:
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Format:
     """What the engine asks of a message of one standard. One file in engine/standards registers one.
@@ -145,7 +149,8 @@ class Format:
     it. `legible` says why a body cannot be read. `processing` is (code, place) of what tells production from
     test. `times` are the (microseconds, place) that may not lie in the future. `patients` are all patients
     that are named, or why one is not; `patient` is the key of the one whom it is about: None, the patient of
-    the first fact. `relates` is the id of the message of ours that it answers.
+    the first fact. `relates` is the id of the message of ours that it answers. `also` are the other order keys of
+    a message that concerns several (a merge: the prior patient's), where the channel has `order_by`.
     """
 
     parse: Callable[..., Body | Reason]
@@ -158,6 +163,7 @@ class Format:
     patients: Callable[[Body, Feed], Iterable[Patient | Reason]] = _nothing
     patient: Callable[[Body, Feed], bytes | None] | None = None
     relates: Callable[[Body], str | None] = _none
+    also: Callable[[Body, Feed, str], Iterable[str]] = _alone
 
 
 Splitter = Callable[..., Iterator[Part | Reply | Stop]]

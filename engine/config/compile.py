@@ -8,7 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from engine.channel import Body, Channel, Configuration, Route
+from engine.channel import Body, Channel, Configuration, Route, alone
 from engine.condition import always
 from engine.config.chain import bound, gives_of
 from engine.config.files import ChannelFile, Order, RouteEntry
@@ -66,6 +66,8 @@ def _channel(file: ChannelFile, identity: Identity, parts: Parts) -> Channel:
         legible=format.legible,
         guard=Guard(format, feed, processing, future, file.store is not None),
         order=_order(file.order_by),
+        also=_also(format, feed, file.order_by),
+        head=file.head,
         kind=_readable(format.kind, ""),
         write=written,
         patient=_patient(format, feed),
@@ -132,6 +134,17 @@ def _order(order_by: Order | None) -> Callable[[Body, bytes | None], str]:
         read = _readable(lambda body: body.get(order_by) or "", "")
         return lambda body, patient: str(read(body))
     return lambda body, patient: patient.hex() if patient else ""
+
+
+def _also(format: Format, feed: Feed, order_by: Order | None) -> Callable[[Body], tuple[str, ...]]:
+    if order_by is None:
+        return alone
+    path = str(order_by)
+
+    def also(body: Body) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(format.also(body, feed, path)))
+
+    return _readable(also, ())
 
 
 def _routes(channel: str, feed: Feed, parts: Parts) -> tuple[Route, ...]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-from engine.channel import Partner, RetryPolicy
+from engine.channel import Breaker, Partner, RetryPolicy
 from engine.condition import always, bad_path
 from engine.config.pick import (
     AnswerSetting,
@@ -67,6 +67,10 @@ class ChannelFile:
         Written(_order, {"type": "string"}, "HL7 path, or patient"),
         "what must keep its order; without it the whole channel does",
     ] = None
+    head: Annotated[
+        Literal["block", "park"],
+        "what one that ends QUARANTINED or FAILED does to those of its lane behind it: block holds them for a person",
+    ] = "park"
     authority: Annotated[str | None, "whose identifiers they are when CX-4 is empty"] = None
     rank: Annotated[
         int,
@@ -124,11 +128,28 @@ class PartnerSettings:
 
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     connections: Annotated[int, "how many deliveries at once"] = 1
-    head: Annotated[Literal["block", "park"], "what a dead delivery does to those behind it"] = "park"
+    head: Annotated[
+        Literal["block", "park"], "what a delivery that was rejected or given up does to those behind it"
+    ] = "park"
+    rate: Annotated[float | None, "deliveries a second at most"] = None
+    breaker: Breaker = field(default_factory=Breaker)
     system: Annotated[str, "whose system it is; nothing goes there that came from there"] = ""
 
 
-PARTNER_KEYS = ("retry", "connections", "head", "system")
+PARTNER_KEYS = ("retry", "connections", "head", "rate", "breaker", "system")
+
+
+def _least(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The numbers that would let nothing go, and what they should be."""
+    retry, breaker = values.get("retry", RetryPolicy()), values.get("breaker", Breaker())
+    if values.get("connections", 1) < 1:
+        yield "connections", "at least 1"
+    if (rate := values.get("rate")) is not None and not 0 < rate <= 1_000_000:
+        yield "rate", "more than 0"
+    if retry.attempts is not None and retry.attempts < 1:
+        yield "retry", "given attempts: of at least 1"
+    if breaker.after < 1:
+        yield "breaker", "given after: of at least 1"
 
 
 def partner(value: Any, site: Site) -> Partner:
@@ -137,8 +158,9 @@ def partner(value: Any, site: Site) -> Partner:
         value = {str(value): None} if isinstance(value, str) else {}
     own = {k: v for k, v in value.items() if k in PARTNER_KEYS}
     values, faults = read(PartnerSettings, own, site)
-    if values.get("connections", 1) < 1:
-        faults.append(Fault("wrong-value", '"connections" should be at least 1', "", ("connections",)))
+    faults += [
+        Fault("wrong-value", f'"{key}" should be {least}', "", (key,)) for key, least in _least(values)
+    ]
     known = registered("destination")
     destination: Any = None
     try:

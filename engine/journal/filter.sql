@@ -26,7 +26,7 @@ m.state = 'SPLITTING'
 
 -- name: troubled
 -- as the index says it, and then which of them
-m.state IN ('UNROUTED', 'FILTERED', 'QUARANTINED', 'FAILED', 'REFUSED') AND m.state = $1
+m.state IN ('HELD', 'UNROUTED', 'FILTERED', 'QUARANTINED', 'FAILED', 'REFUSED') AND m.state = $1
 
 -- name: page
 ORDER BY m.id DESC LIMIT $1

@@ -15,6 +15,8 @@ from store.reason import Reason
 
 # A resend of one of these is a new attempt on the same row: it has had no effect yet.
 RENEWABLE = frozenset({State.REFUSED, State.FAILED, State.QUARANTINED})
+# These keep their lane in mind, where the channel has `head: block`.
+IN_LANE = frozenset({State.HELD, State.FAILED, State.QUARANTINED})
 
 
 def digest(channel: str, received: Received) -> bytes | None:
@@ -101,8 +103,23 @@ def settle(connection: Connection, processed: Processed, now: int) -> None:
     """Write the end state of a message."""
     reason = processed.reason
     why = (reason.code, reason.text, reason.place) if reason else (None, None, None)
-    row = (processed.state, *why, processed.kind, processed.patient, now, processed.message)
+    lane = processed.lane if processed.state in IN_LANE else None
+    over = None if processed.state is State.HELD else now
+    row = (processed.state, *why, processed.kind, processed.patient, over, lane, processed.message)
     connection.run(SQL.settle, row)
+
+
+def behind(connection: Connection, processed: Processed) -> int | None:
+    """The first message of its lane that is in trouble, or waits for one that is, and came before it."""
+    if processed.lane is None:
+        return None
+    row = one(connection, SQL.behind, (processed.lane, processed.message))
+    return row[0] if row else None
+
+
+def unhold(connection: Connection, lane: int | None) -> bool:
+    """Those that were held in a lane go on. Are there any?"""
+    return lane is not None and bool(connection.all(SQL.unhold, (lane,)))
 
 
 class Waiting(NamedTuple):
@@ -145,7 +162,7 @@ class Splitting(NamedTuple):
     key: str | None
     peer: str
     spool: str
-    repeats: int
+    repeats: int = 0
 
 
 def splitting(connection: Connection) -> Splitting | None:

@@ -18,7 +18,7 @@ FILTER = load("engine.journal", "filter.sql")
 PIECES = 50  # parts in trouble that are shown
 SPAN = 20_000  # messages looked at for one page, where no index leads to them
 LED = {State.RECEIVED: Clause(FILTER.waiting), State.SPLITTING: Clause(FILTER.splitting)}
-TROUBLED = frozenset({State.UNROUTED, State.FILTERED, State.QUARANTINED, State.FAILED, State.REFUSED})
+TROUBLED = frozenset({State.HELD, State.UNROUTED, State.FILTERED, State.QUARANTINED, State.FAILED, State.REFUSED})
 
 
 class Entry(NamedTuple):
@@ -217,11 +217,11 @@ def inbox(connection: Connection) -> dict[str, Queue]:
 
 def outbox(connection: Connection) -> dict[str, dict[str, Queue]]:
     """What was not delivered, by state and destination."""
-    found: dict[str, dict[str, Queue]] = {"QUEUED": {}, "HELD": {}, "DEAD": {}}
+    found: dict[str, dict[str, Queue]] = {"QUEUED": {}, "HELD": {}, "PARKED": {}}
     for destination, state, depth, oldest in connection.all(SQL.outbox):
         found[state][destination] = Queue(depth, oldest)
-    for destination, depth, oldest in connection.all(SQL.dead):
-        found["DEAD"][destination] = Queue(depth, oldest)
+    for destination, depth, oldest in connection.all(SQL.parked):
+        found["PARKED"][destination] = Queue(depth, oldest)
     return found
 
 

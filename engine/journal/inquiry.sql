@@ -16,7 +16,8 @@ SELECT state, count(*) FROM message WHERE parent = $1 GROUP BY state ORDER BY st
 
 -- name: troubled_parts
 SELECT id, position, state, code, place FROM message
-WHERE parent = $1 AND state IN ('UNROUTED', 'FILTERED', 'QUARANTINED', 'FAILED', 'REFUSED') ORDER BY position LIMIT $2
+WHERE parent = $1 AND state IN ('HELD', 'UNROUTED', 'FILTERED', 'QUARANTINED', 'FAILED', 'REFUSED')
+ORDER BY position LIMIT $2
 
 -- name: part_of
 SELECT parent, position FROM message WHERE id = $1 AND parent IS NOT NULL
@@ -35,8 +36,8 @@ SELECT channel, count(*), min(received) FROM message WHERE state = 'RECEIVED' GR
 SELECT destination, state, count(*), min(created) FROM delivery WHERE state IN ('QUEUED', 'HELD')
 GROUP BY destination, state
 
--- name: dead
-SELECT destination, count(*), min(created) FROM delivery WHERE state = 'DEAD' GROUP BY destination
+-- name: parked
+SELECT destination, count(*), min(created) FROM delivery WHERE state = 'PARKED' GROUP BY destination
 
 -- name: expectations
 SELECT e.delivery, d.destination, d.message, e.answers, e.due, e.message, e.said, e.settled

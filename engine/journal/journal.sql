@@ -34,7 +34,14 @@ FROM message m LEFT JOIN body b ON b.message = m.id
 WHERE m.state = 'RECEIVED' ORDER BY m.id LIMIT $1
 
 -- name: settle
-UPDATE message SET state = $1, code = $2, reason = $3, place = $4, kind = $5, patient = $6, settled = $7 WHERE id = $8
+UPDATE message SET state = $1, code = $2, reason = $3, place = $4, kind = $5, patient = $6, settled = $7, lane = $8
+WHERE id = $9
+
+-- name: behind
+SELECT id FROM message WHERE lane = $1 AND id < $2 ORDER BY id LIMIT 1
+
+-- name: unhold
+UPDATE message SET state = 'RECEIVED', code = NULL, reason = NULL WHERE lane = $1 AND state = 'HELD' RETURNING id
 
 -- name: splitting
 SELECT id, channel, key, peer, spool, repeats FROM message WHERE state = 'SPLITTING' ORDER BY id LIMIT 1
@@ -56,18 +63,46 @@ UPDATE message SET state = 'QUARANTINED', code = $1, reason = $2, place = $3 WHE
 UPDATE message SET state = 'RECEIVED', code = NULL, reason = NULL, place = NULL WHERE id = $1
 
 -- name: enqueue
-INSERT INTO delivery (message, route, destination, lane, created, state, body)
-VALUES ($1, $2, $3, $4, $5, 'QUEUED', $6) ON CONFLICT (message, route) DO NOTHING
+INSERT INTO delivery (message, route, destination, lane, shared, created, state, body)
+VALUES ($1, $2, $3, $4, $5, $6, 'QUEUED', $7) ON CONFLICT (message, route) DO NOTHING
+
+-- name: share
+INSERT INTO shared (destination, lane, delivery) SELECT destination, $1, id FROM delivery
+WHERE message = $2 AND route = $3 AND lane <> $1 AND state IN ('QUEUED', 'HELD') ON CONFLICT DO NOTHING
+
+-- name: unshare
+DELETE FROM shared WHERE delivery = $1 RETURNING lane
+
+-- name: waits
+-- something that is before a delivery in one of the other lanes in which it stands
+SELECT 1 FROM shared s JOIN delivery d ON d.destination = s.destination AND d.lane = s.lane AND d.id < s.delivery
+WHERE s.delivery = $1 AND d.state IN ('QUEUED', 'HELD')
+UNION ALL
+SELECT 1 FROM shared s JOIN shared o ON o.destination = s.destination AND o.lane = s.lane AND o.delivery < s.delivery
+WHERE s.delivery = $1
+LIMIT 1
 
 -- name: lanes
-SELECT DISTINCT lane FROM delivery WHERE destination = $1 AND state = 'QUEUED'
+-- from one to the next in the index, however much waits in each
+WITH RECURSIVE found (lane) AS (
+  SELECT min(lane) FROM delivery WHERE destination = $1 AND lane > $2 AND state IN ('QUEUED', 'HELD')
+  UNION ALL
+  SELECT (SELECT min(lane) FROM delivery WHERE destination = $1 AND lane > found.lane AND state IN ('QUEUED', 'HELD'))
+  FROM found WHERE found.lane IS NOT NULL)
+SELECT lane FROM found LIMIT $3
 
 -- name: lane
-SELECT d.id, d.message, d.state, d.attempts, d.due, d.tried, coalesce(d.body, b.data),
+-- the head: of those that are in the lane, and those that stand in it beside their own
+SELECT d.id, d.message, d.lane, d.shared, d.state, d.attempts, d.due, d.tried, coalesce(d.body, b.data),
   CASE WHEN d.body IS NULL THEN m.spool END, e.answers
-FROM delivery d JOIN message m ON m.id = d.message LEFT JOIN body b ON b.message = d.message
+FROM (SELECT min(id) AS id FROM (
+    SELECT * FROM (SELECT id FROM delivery
+      WHERE destination = $1 AND lane = $2 AND state IN ('QUEUED', 'HELD') ORDER BY id LIMIT 1) AS own
+    UNION ALL
+    SELECT * FROM (SELECT delivery AS id FROM shared
+      WHERE destination = $1 AND lane = $2 ORDER BY delivery LIMIT 1) AS beside) AS heads) AS head
+  JOIN delivery d ON d.id = head.id JOIN message m ON m.id = d.message LEFT JOIN body b ON b.message = d.message
   LEFT JOIN expectation e ON e.delivery = d.id
-WHERE d.destination = $1 AND d.lane = $2 AND d.state IN ('QUEUED', 'HELD') ORDER BY d.id LIMIT $3
 
 -- name: deliver
 UPDATE delivery SET state = $1, attempts = $2, due = $3, tried = $4, settled = $5, code = $6, reason = $7, reply = $8

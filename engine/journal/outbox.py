@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from engine.channel import Partner
+from engine.channel import Partner, RetryPolicy
 from engine.journal import SQL, inbox
 from engine.journal.spool import Spool
 from engine.message import Delivered, Delivery, Outcome, Received, Rejected, Retry
 from store.database import Connection, one
 from store.reason import Reason
+
+WAITING = ("QUEUED", "HELD")
 
 
 class Head(NamedTuple):
@@ -19,6 +21,8 @@ class Head(NamedTuple):
 
     id: int
     message: int
+    lane: int
+    shared: int  # does it stand in other lanes too?
     state: str
     attempts: int
     due: int
@@ -35,14 +39,20 @@ class Head(NamedTuple):
 
 
 def head(connection: Connection, destination: str, lane: int) -> Head | None:
-    """What must go next in this lane."""
-    row = one(connection, SQL.lane, (destination, lane, 1))
+    """What must go next in this lane; its own `lane` may be another one, in which it goes."""
+    row = one(connection, SQL.lane, (destination, lane))
     return Head(*row) if row else None
 
 
-def lanes(connection: Connection, destination: str) -> list[int]:
-    """The lanes in which something waits for this destination."""
-    return [lane for (lane,) in connection.all(SQL.lanes, (destination,))]
+def waits(connection: Connection, head: Head) -> bool:
+    """Is there something that must go before it, in another lane in which it stands?"""
+    return bool(head.shared) and one(connection, SQL.waits, (head.id,)) is not None
+
+
+def lanes(connection: Connection, destination: str, after: int, limit: int) -> list[int]:
+    """Lanes above `after` in which something waits for this destination, in order."""
+    rows = connection.all(SQL.lanes, (destination, after, limit))
+    return [lane for (lane,) in rows if lane is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,25 +67,30 @@ class Verdict:
     reply: bytes = b""
 
 
-def judge(partner: Partner, head: Head, outcome: Outcome, now: int) -> Verdict:
-    """The one retry policy. `now` in microseconds."""
+def judge(partner: Partner, head: Head, outcome: Outcome, now: int, chance: float = 0.5) -> Verdict:
+    """The one retry policy. `now` in microseconds; `chance` from 0 to 1 spreads the retries of many lanes."""
     attempts, tried = head.attempts + 1, head.tried or now
     if isinstance(outcome, Delivered):
         return Verdict("DELIVERED", attempts, tried, reply=outcome.reply)
-    dead = "HELD" if partner.head == "block" else "DEAD"
+    stuck = "HELD" if partner.head == "block" else "PARKED"
     if isinstance(outcome, Rejected):
-        return Verdict(dead, attempts, tried, reason=outcome.reason, reply=outcome.reply)
+        return Verdict(stuck, attempts, tried, reason=outcome.reason, reply=outcome.reply)
     policy = partner.retry
     if not isinstance(outcome, Retry) and policy.unknown == "hold":
         return Verdict("HELD", attempts, tried, reason=outcome.reason)
-    if policy.give_up is not None and now - tried >= policy.give_up * 1e6:
-        return Verdict(dead, attempts, tried, reason=outcome.reason)
-    wait = min(policy.max, policy.first * 2 ** min(head.attempts, 30))
+    if _given_up(policy, attempts, now - tried):
+        return Verdict(stuck, attempts, tried, reason=outcome.reason)
+    wait = min(policy.max, policy.first * 2 ** min(head.attempts, 30)) * (0.75 + 0.5 * chance)
     return Verdict("QUEUED", attempts, tried, now + int(wait * 1e6), outcome.reason)
 
 
-def settle(connection: Connection, head: Head, verdict: Verdict, now: int) -> None:
-    """Write what became of a delivery. The commit is the caller's."""
+def _given_up(policy: RetryPolicy, attempts: int, since: int) -> bool:
+    often = policy.attempts is not None and attempts >= policy.attempts
+    return often or (policy.give_up is not None and since >= policy.give_up * 1e6)
+
+
+def settle(connection: Connection, head: Head, verdict: Verdict, now: int) -> list[int]:
+    """Write what became of a delivery; the other lanes that may go on now. The commit is the caller's."""
     id, reason = head.id, verdict.reason
     settled = None if verdict.state == "QUEUED" else now
     why = (reason.code, str(reason)) if reason else (None, None)
@@ -87,6 +102,8 @@ def settle(connection: Connection, head: Head, verdict: Verdict, now: int) -> No
             connection.run(SQL.wait_for, (now, id))
         if verdict.reply:
             _answer(connection, head.answers, id, verdict.reply, now)
+    over = head.shared and verdict.state not in WAITING
+    return [lane for (lane,) in connection.all(SQL.unshare, (id,))] if over else []
 
 
 def _answer(connection: Connection, channel: str, id: int, reply: bytes, now: int) -> None:

@@ -19,7 +19,7 @@ import structlog
 from engine.channel import Channel
 from engine.journal.inbox import Waiting
 from engine.message import Message, Part, Processed, Reply, State, Stop
-from engine.pipeline import process
+from engine.pipeline import lane, process
 from store.reason import Reason
 
 log = structlog.get_logger("compute")
@@ -47,11 +47,24 @@ def computed(channels: Mapping[str, Channel], waiting: Waiting) -> Processed:
     try:
         body = channel.parse(waiting.body)
         message = Message(waiting.id, waiting.received, waiting.body, body, waiting.origin)
-        return replace(process(channel, message), hops=waiting.hops)
-    except Exception as e:  # a defect of a map or a step must not stop the feed
-        log.error("process failed", message=waiting.id, channel=waiting.channel, error=type(e).__name__)
-        text = f"the channel raised {type(e).__name__}; this is a defect of the channel's steps or maps"
-        return Processed(waiting.id, State.FAILED, Reason("defect", text))
+        asked = _walked(channel, message)
+        return replace(asked, hops=waiting.hops, lane=lane(channel, body))
+    except Exception as e:
+        return _failed(waiting.id, channel, e)
+
+
+def _walked(channel: Channel, message: Message) -> Processed:
+    try:
+        return process(channel, message)
+    except Exception as e:
+        return _failed(message.id, channel, e)
+
+
+def _failed(message: int, channel: Channel, error: Exception) -> Processed:
+    """A defect of a map or a step must not stop the feed."""
+    log.error("process failed", message=message, channel=channel.name, error=type(error).__name__)
+    text = f"the channel raised {type(error).__name__}; this is a defect of the channel's steps or maps"
+    return Processed(message, State.FAILED, Reason("defect", text))
 
 
 PATIENCE = 60.0

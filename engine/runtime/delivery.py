@@ -7,8 +7,9 @@ before the outcome of the one before it is durable, so a crash can repeat a deli
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 from collections import deque
-from collections.abc import Callable
 
 import structlog
 
@@ -19,15 +20,23 @@ from engine.journal.spool import Spool
 from engine.message import Outcome, Unknown
 from engine.runtime import clock
 from engine.runtime.metrics import Metrics
+from engine.runtime.pace import NEVER, Pace
 from store.database import Connection, Uncertain
 from store.database.commit import Committer
 from store.reason import Reason
 
+LOWEST = -1
+MOST = 4096
+"""Lanes of one destination that are known at a time: memory does not grow with what is queued."""
+PAGE = 256
 log = structlog.get_logger("delivery")
 
 
 class Dispatcher:
-    """All lanes of one destination; `connections` deliveries at a time, at most one per lane."""
+    """All lanes of one destination; `connections` deliveries at a time, at most one per lane.
+
+    Of the lanes in which something waits, so many are known here; the others are found as these come to rest.
+    """
 
     def __init__(
         self,
@@ -39,6 +48,7 @@ class Dispatcher:
         spool: Spool,
     ) -> None:
         self.partner = partner
+        self.pace = Pace(partner)
         self._spool = spool
         self._origin = origin
         self._reader = reader
@@ -47,6 +57,9 @@ class Dispatcher:
         self._ready: deque[int] = deque()
         self._known: set[int] = set()  # lanes that are ready, in delivery, or waiting for their time
         self._again: set[int] = set()  # lanes that got something new while known
+        self._waiting: dict[int, asyncio.TimerHandle] = {}
+        self._after: int | None = LOWEST  # where to look for more lanes; None: all are known
+        self._missed = False  # a lane that got something new was not known, and there was no room for it
         self._available = asyncio.Event()
         self._stopping = False
 
@@ -56,48 +69,94 @@ class Dispatcher:
         self._available.set()
 
     def wake(self, lane: int) -> None:
-        """Something was queued in this lane."""
+        """Something was queued in this lane, or may go on."""
         if lane in self._known:
             self._again.add(lane)
-            return
-        self._known.add(lane)
-        self._ready.append(lane)
-        self._available.set()
+        elif len(self._known) >= MOST:
+            self._missed = True
+            self._after = LOWEST if self._after is None else self._after
+        else:
+            self._known.add(lane)
+            self._ready.append(lane)
+            self._available.set()
+
+    def hurry(self, lane: int) -> None:
+        """As `wake`; and if it waits for its time, it waits no longer."""
+        if timer := self._waiting.pop(lane, None):
+            timer.cancel()
+            self._return(lane)
+        else:
+            self.wake(lane)
 
     async def run(self) -> None:
         """Deliver until stopped; what was queued before the start goes first."""
-        for lane in outbox.lanes(self._reader, self.partner.name):
-            self.wake(lane)
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self.partner.connections):
                     group.create_task(self._connection())
         finally:
+            for timer in self._waiting.values():
+                timer.cancel()
             await self.partner.destination.close()
 
     async def _connection(self) -> None:
+        loop = asyncio.get_running_loop()
         while not self._stopping:
-            if self._ready:
-                await self._advance(self._ready.popleft())
+            if not self._ready:
+                self._look()
+            if not self._ready:
+                await self._signal(NEVER)
+            elif (wait := self.pace.wait(loop.time())) > 0:
+                await self._signal(wait)
             else:
-                self._available.clear()
-                await self._available.wait()
+                outcome = await self._advance(self._ready.popleft())
+                self.pace.tell(outcome, loop.time())
+                self._available.set()
+                if outcome is None:
+                    await asyncio.sleep(0)  # others first: it may be one of thousands that are not due
 
-    async def _advance(self, lane: int) -> None:
-        """Deliver the head of a lane, if its time has come."""
+    async def _signal(self, seconds: float) -> None:
+        """Until something may have changed, or so long."""
+        self._available.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._available.wait(), None if seconds == NEVER else seconds)
+
+    def _look(self) -> None:
+        """Find more lanes, a page at a time; once around, and again if one was missed meanwhile."""
+        while self._after is not None and not self._ready and len(self._known) < MOST:
+            page = outbox.lanes(self._reader, self.partner.name, self._after, PAGE)
+            for lane in page:
+                if lane not in self._known:
+                    self.wake(lane)
+            if len(page) == PAGE:
+                self._after = page[-1]
+            else:
+                self._after, self._missed = (LOWEST if self._missed else None), False
+
+    async def _advance(self, lane: int) -> Outcome | None:
+        """Deliver the head of a lane, if its time has come; None: it has not."""
         self._again.discard(lane)
         head = outbox.head(self._reader, self.partner.name, lane)
-        if head is None or head.state == "HELD":
+        if head is None or head.state == "HELD" or outbox.waits(self._reader, head):
             self._rest(lane)
+        elif head.lane != lane:
+            self._rest(lane)
+            self.wake(head.lane)
         elif (wait := head.due - clock.now()) > 0:
-            asyncio.get_running_loop().call_later(wait / 1e6, self._return, lane)
+            timer = asyncio.get_running_loop().call_later(wait / 1e6, self._due, lane)
+            self._waiting[lane] = timer
         else:
-            began = clock.now()
-            outcome = await self._deliver(head, lane)
-            log.debug("attempt", destination=self.partner.name, delivery=head.id, message=head.message,
-                      outcome=type(outcome).__name__, seconds=(clock.now() - began) / 1e6)  # fmt: skip
-            self._metrics.attempt(self.partner.name, type(outcome).__name__)
-            self._settle(lane, head, outbox.judge(self.partner, head, outcome, clock.now()))
+            return await self._attempt(lane, head)
+        return None
+
+    async def _attempt(self, lane: int, head: Head) -> Outcome:
+        began = clock.now()
+        outcome = await self._deliver(head, lane)
+        log.debug("attempt", destination=self.partner.name, delivery=head.id, message=head.message,
+                  outcome=type(outcome).__name__, seconds=(clock.now() - began) / 1e6)  # fmt: skip
+        self._metrics.attempt(self.partner.name, type(outcome).__name__)
+        self._settle(lane, head, outbox.judge(self.partner, head, outcome, clock.now(), random.random()))
+        return outcome
 
     async def _deliver(self, head: Head, lane: int) -> Outcome:
         try:
@@ -114,17 +173,26 @@ class Dispatcher:
             log.warning("not delivered", destination=self.partner.name, delivery=head.id, message=head.message,
                         state=verdict.state, attempts=verdict.attempts,
                         code=verdict.reason.code if verdict.reason else None)  # fmt: skip
-        work: Callable[[Connection], None] = lambda c: outbox.settle(c, head, verdict, clock.now())  # noqa: E731
+
+        def work(connection: Connection) -> list[int]:
+            return outbox.settle(connection, head, verdict, clock.now())
+
         self._committer.submit(work, first=True).add_done_callback(
-            lambda done: self._settled(lane, head, verdict, done.exception())
+            lambda done: self._settled(lane, head, verdict, done)
         )
 
-    def _settled(self, lane: int, head: Head, verdict: Verdict, error: BaseException | None) -> None:
-        if error is None:
+    def _settled(self, lane: int, head: Head, verdict: Verdict, done: asyncio.Future[list[int]]) -> None:
+        if (error := done.exception()) is None:
             self._return(lane)
+            for other in done.result():
+                self.wake(other)
         elif not isinstance(error, Uncertain):  # keep the verdict until it can be written; the lane waits
             log.error("outcome not stored", destination=self.partner.name, delivery=head.id, retry_in=1.0)
             asyncio.get_running_loop().call_later(1.0, self._settle, lane, head, verdict)
+
+    def _due(self, lane: int) -> None:
+        del self._waiting[lane]
+        self._return(lane)
 
     def _return(self, lane: int) -> None:
         self._ready.append(lane)

@@ -68,6 +68,9 @@ def file(
 
     One that says nothing now takes back what it said at an earlier attempt.
     """
+    if first := inbox.behind(connection, processed):
+        held = replace(processed, state=State.HELD, reason=_behind(first))
+        return _ended(connection, held, now)
     if reason := _unexpected(connection, identity, processed, now):
         return _ended(connection, replace(processed, state=State.QUARANTINED, reason=reason), now)
     applied = chart.apply(connection, processed.message, now, processed.said)
@@ -83,9 +86,11 @@ def file(
         return _ended(connection, replace(processed, state=State.QUARANTINED, reason=reason), now, woken)
     rows = list(_deliveries(identity, processed, applied, now))
     connection.many(SQL.enqueue, rows)
+    _share(connection, identity, processed)
     _expect(connection, processed)
     told = tell(connection, triggers, processed, applied.changed, now)
     inbox.settle(connection, processed, now)
+    woken |= inbox.unhold(connection, processed.lane)
     answer = reply(applied.answers) if applied.answers else None
     if answer is not None:
         connection.run(SQL.reply, (answer, processed.message))
@@ -119,6 +124,19 @@ def _expect(connection: Connection, processed: Processed) -> None:
             connection.run(SQL.expect, (out.expect.answers, within, processed.message, out.route))
 
 
+def _share(connection: Connection, identity: Identity, processed: Processed) -> None:
+    """What concerns several order keys stands in the lane of each."""
+    for out in processed.outgoing:
+        for key in out.also:
+            lane = identity.lane(out.destination, key)
+            connection.run(SQL.share, (lane, processed.message, out.route))
+
+
+def _behind(first: int) -> Reason:
+    text = f"message {first}, before it in its lane, is in trouble: reprocess it, or park it"
+    return Reason("behind", text)
+
+
 def _contested(place: str) -> tuple[str, str, str]:
     text = "another patient holds this identifier; merge the two or correct it at the source"
     return "contested-identifier", text, place
@@ -144,14 +162,15 @@ def _saved(connection: Connection, work: Callable[[], T], broken: Callable[[Exce
     return result
 
 
-Row = tuple[int, str, str, int, int, bytes | None]
+Row = tuple[int, str, str, int, int, int, bytes | None]
 
 
 def _deliveries(identity: Identity, processed: Processed, applied: Applied, now: int) -> Iterable[Row]:
     for out in processed.outgoing:
         body = transaction(applied.changed) if isinstance(out.body, Chart) else out.body
         if body is not None or not isinstance(out.body, Chart):
-            yield processed.message, out.route, out.destination, _lane(identity, out), now, body
+            lane, shared = _lane(identity, out), int(bool(out.also))
+            yield processed.message, out.route, out.destination, lane, shared, now, body
 
 
 def _lane(identity: Identity, out: Outgoing) -> int:

@@ -123,7 +123,8 @@ class Splitters:
         def work(connection: Connection) -> None:
             now = clock.now()
             rows = [
-                (whole.id, out.route, *lane, now, out.body) for out, lane in zip(outgoing, lanes, strict=True)
+                (whole.id, out.route, *lane, 0, now, out.body)
+                for out, lane in zip(outgoing, lanes, strict=True)
             ]
             connection.many(SQL.enqueue, rows)
             inbox.settle(connection, ended, now)

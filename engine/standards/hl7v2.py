@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from engine.plugin import Feed, Format, format_
-from engine.subject import patient_of, time_of
+from engine.subject import identifiers, patient_of, time_of
 from formats import hl7v2
 from store.identity import Patient
 from store.reason import Reason
@@ -47,6 +48,28 @@ def _patient(message: hl7v2.Message, feed: Feed) -> bytes | None:
     return found.key if isinstance(found, Patient) else None
 
 
+_PRIOR = {("PID", 18): 3, ("PV1", 19): 5, ("PV1", 50): 6}
+"""The field of MRG (HL7 v2 3.4.9) that holds what the field was before the merge."""
+
+
+def _also(message: hl7v2.Message, feed: Feed, order_by: str) -> Iterator[str]:
+    """Who or what is merged, moved or linked away has an order of its own until then."""
+    if order_by == "patient":
+        for each in (*_merged(message, feed), *_patients(message, feed)):
+            if isinstance(each, Patient):
+                yield each.key.hex()
+    elif message.first("MRG"):
+        path = hl7v2.path(order_by)
+        if field := _PRIOR.get((path.segment, path.field)):
+            yield from message.values(replace(path, segment="MRG", field=field))
+
+
+def _merged(message: hl7v2.Message, feed: Feed) -> Iterator[Patient | Reason]:
+    for merge in message.all("MRG"):
+        named = identifiers(message, merge, 1)
+        yield named if isinstance(named, Reason) else feed.identity.patient(named, feed.authority)
+
+
 FORMAT = format_(
     "hl7v2",
     Format(
@@ -58,5 +81,6 @@ FORMAT = format_(
         times=_times,
         patients=_patients,
         patient=_patient,
+        also=_also,
     ),
 )

@@ -66,8 +66,8 @@ def test_what_a_case_lacks_has_out_of_order_or_undelivered_is_named() -> None:
     assert list(untold([], [event("lis", "2"), event("adt", "1")])) == [
         "the case is not in the order of time"
     ]
-    (fault,) = untold([], [event("lis", "2", "out", "DEAD")])
-    assert fault == "lis: the case shows a delivery that is DEAD"
+    (fault,) = untold([], [event("lis", "2", "out", "PARKED")])
+    assert fault == "lis: the case shows a delivery that is PARKED"
 
 
 def test_every_port_that_the_channels_listen_on_is_free_and_of_its_own() -> None:

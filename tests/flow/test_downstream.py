@@ -163,8 +163,8 @@ async def test_what_was_not_accepted_is_sent_again_under_the_same_control_id(
 async def test_a_rejected_message_is_parked_and_the_next_one_passes(world: World) -> None:
     world.mllp["parks"].reply = refusing("AR", lambda message: key_of(message) == "A-0")
     await world.send("parks", "A-0", "A-1", "B-0")
-    dead = await world.becomes("parks", "A-0", "DEAD")
-    assert (dead["code"], dead["attempts"]) == ("answered-ar", 1)
+    parked = await world.becomes("parks", "A-0", "PARKED")
+    assert (parked["code"], parked["attempts"]) == ("answered-ar", 1)
     for key in ("A-1", "B-0"):
         await world.becomes("parks", key, "DELIVERED")
     assert world.heard("parks").count("A-0") == 1, "sending it again cannot help"
@@ -206,8 +206,8 @@ async def test_a_partner_that_is_down_is_no_reason_to_hold(world: World) -> None
 async def test_after_giving_up_the_next_one_passes(world: World) -> None:
     world.mllp["gives_up"].reply = refusing("AE", lambda message: key_of(message) == "A-0")
     await world.send("gives_up", "A-0", "A-1")
-    dead = await world.becomes("gives_up", "A-0", "DEAD")
-    assert dead["attempts"] > 1
+    parked = await world.becomes("gives_up", "A-0", "PARKED")
+    assert parked["attempts"] > 1
     await world.becomes("gives_up", "A-1", "DELIVERED")
 
 
@@ -233,7 +233,7 @@ WEB_FAILURES = {
         "closed",
         "QUEUED",
     ),
-    "unprocessable": (http_peer.said(422), "http-422", "DEAD"),
+    "unprocessable": (http_peer.said(422), "http-422", "PARKED"),
 }
 
 
@@ -247,7 +247,7 @@ async def test_the_same_over_http(world: World, partner: str) -> None:
     assert found["code"] == code
     await world.becomes(partner, "B-0", "DELIVERED")
     server.reply = lambda request: http_peer.said(200)
-    await world.becomes(partner, "A-0", "DEAD" if state == "DEAD" else "DELIVERED")
+    await world.becomes(partner, "A-0", "PARKED" if state == "PARKED" else "DELIVERED")
     await world.becomes(partner, "A-1", "DELIVERED")
     heard = [key_of(request.body) for request in server.got]
     ids = {r.headers["idempotency-key"] for r in server.got if key_of(r.body) == "A-0"}

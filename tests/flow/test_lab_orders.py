@@ -93,7 +93,7 @@ async def test_it_goes_out_once_and_its_results_come_back(world: World) -> None:
     (key,) = await world.orders(1)
     assert {"does": "NW", "order": "P7001", "again": False}.items() <= world.laboratory.says().items()
     assert {"at": "results", "order": "P7001", "ack": "CA"}.items() <= world.laboratory.says().items()
-    await world.site.deliveries(key, "DELIVERED", "DEAD", "HELD")
+    await world.site.deliveries(key, "DELIVERED", "PARKED", "HELD")
     await world.say("B1", asked)  # a duplicate
     await world.say(
         "B2", oru("B2", "9001", status="P", order="7001", time=early)
@@ -108,9 +108,9 @@ async def test_it_goes_out_once_and_its_results_come_back(world: World) -> None:
 
 async def test_what_the_laboratory_refuses_or_does_not_understand_is_seen(world: World) -> None:
     (key,) = await world.orders(1)
-    ended = {d["destination"]: d for d in await world.site.deliveries(key, "DELIVERED", "DEAD", "HELD")}
+    ended = {d["destination"]: d for d in await world.site.deliveries(key, "DELIVERED", "PARKED", "HELD")}
     assert {name: d["state"] for name, d in ended.items()} == {
         "lis": "DELIVERED",
-        "refusing": "DEAD",
+        "refusing": "PARKED",
         "babbling": "HELD",
     }

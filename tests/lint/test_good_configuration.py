@@ -39,7 +39,7 @@ def test_channels_and_partners(loads: Any) -> None:
     assert (adt.feed.clock, adt.feed.rank, adt.ack) == (("EVN-2.1",), 2, "processed")
     assert lab.feed.clock == ("MSH-7.1", "EVN-2.1")
     (pager,) = made.partners
-    assert pager.retry == RetryPolicy(1.0, 60.0, 3600.0, "hold")
+    assert pager.retry == RetryPolicy(1.0, 60.0, 3600.0, None, "hold")
     assert (pager.name, pager.connections, pager.head, pager.destination.host) == (
         "pager",
         4,

@@ -80,7 +80,7 @@ def test_a_message_is_taken_once_filed_and_queued(database: Postgres) -> None:
         outgoing=(Outgoing("r", "d", "k", None),),
     )
     ended = file(database, IDENTITY, asked, 3)
-    assert outbox.lanes(database, "d") == [ended.lanes[0][1]]
+    assert outbox.lanes(database, "d", -1, 10) == [ended.lanes[0][1]]
     head = outbox.head(database, "d", ended.lanes[0][1])
     assert head is not None
     assert head.body == received.body

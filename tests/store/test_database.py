@@ -38,10 +38,12 @@ def test_no_statement_reads_a_whole_table(database: Sqlite, package: str, file: 
             continue
         count = len(set(re.findall(r"\$\d+", sql)))
         plan = [row[3] for row in database.all(f"EXPLAIN QUERY PLAN {sql}", (None,) * count)]
+        made = {step.removeprefix("CO-ROUTINE ") for step in plan if step.startswith("CO-ROUTINE")}
         scans = [
             step
             for step in plan
             if step.startswith("SCAN") and not re.search("INDEX message_(waiting|splitting|spool)", step)
+            if step.removeprefix("SCAN ") not in made
         ]
         assert not scans, f"{file}: {name}: {scans}"
 

@@ -27,7 +27,7 @@ async def settle(hospital: Hospital, destination: str, at: int, outcome: Outcome
     """The head of the destination's only lane is attempted, and ends so; its id."""
 
     def work(connection: Connection) -> int:
-        (lane,) = outbox.lanes(connection, destination)
+        (lane,) = outbox.lanes(connection, destination, -1, 10)
         head = outbox.head(connection, destination, lane)
         assert head
         partner = Partner(destination, Nothing())  # type: ignore[arg-type]

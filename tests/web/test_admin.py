@@ -204,7 +204,7 @@ async def test_a_trace_tells_what_a_message_made_and_who_was_told(hospital: Hosp
         ],
     )
     await hospital.run(
-        "UPDATE delivery SET state='DEAD', attempts=3, code='refused', reason='no' WHERE route='to-archive'"
+        "UPDATE delivery SET state='PARKED', attempts=3, code='refused', reason='no' WHERE route='to-archive'"
     )
     story = await shown(hospital, id, "/trace")
     assert story["state"] == "STORED"
@@ -224,7 +224,7 @@ async def test_a_trace_tells_what_a_message_made_and_who_was_told(hospital: Hosp
     assert first["control"] == f"{IDENTITY.origin}{first['id']}"
     assert first["lane"] == str(IDENTITY.lane("pager", "1001"))
     assert (second["state"], second["attempts"], second["code"], second["reason"]) == (
-        "DEAD",
+        "PARKED",
         3,
         "refused",
         "no",

@@ -97,10 +97,10 @@ async def test_what_ended_badly_says_why(hospital: Hospital) -> None:
     await hospital.says(about="1001", state=State.QUARANTINED, reason=reason)
     await hospital.says(about="1001", outgoing=outgoing)
     await settle(hospital, "pager", NOW, Rejected(Reason("refused", "no")))
-    _, quarantined, _, dead = await told(hospital, "1001")
+    _, quarantined, _, parked = await told(hospital, "1001")
     assert (quarantined.state, quarantined.note) == ("QUARANTINED", "bad-time at MSH-7, from 127.0.0.1:9")
-    assert dead.state == "DEAD"
-    assert dead.note.endswith(", refused")
+    assert parked.state == "PARKED"
+    assert parked.note.endswith(", refused")
 
 
 async def test_a_part_brings_its_interchange_and_what_was_said_to_that_but_no_other_part(

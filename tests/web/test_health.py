@@ -43,7 +43,7 @@ async def test_every_channel_and_destination_is_there_from_the_start(hospital: H
         assert told[f'chartwire_queue_depth{{channel="{channel}"}}'] == 0
         assert told[f'chartwire_queue_oldest_seconds{{channel="{channel}"}}'] == 0
     for destination in ("pager", "archive"):
-        for kind in ("queue", "held", "dead"):
+        for kind in ("queue", "held", "parked"):
             assert told[f'chartwire_delivery_{kind}_depth{{destination="{destination}"}}'] == 0
 
 
@@ -61,15 +61,15 @@ async def test_deliveries_are_counted_by_what_became_of_them(hospital: Hospital)
     sent = [Outgoing(f"r{n}", "pager", "1001", None) for n in range(4)]
     sent.append(Outgoing("a", "archive", "1001", None))
     await hospital.says(patient("1001", "Ramos"), outgoing=sent, at=clock.now() - MINUTE)
-    await hospital.run("UPDATE delivery SET state = 'DEAD' WHERE route = 'r0'")
+    await hospital.run("UPDATE delivery SET state = 'PARKED' WHERE route = 'r0'")
     await hospital.run("UPDATE delivery SET state = 'HELD' WHERE route = 'r1'")
     await hospital.run("UPDATE delivery SET state = 'DELIVERED' WHERE route = 'a'")
     told = await samples(hospital)
     assert told['chartwire_delivery_queue_depth{destination="pager"}'] == 2
     assert told['chartwire_delivery_held_depth{destination="pager"}'] == 1
-    assert told['chartwire_delivery_dead_depth{destination="pager"}'] == 1
+    assert told['chartwire_delivery_parked_depth{destination="pager"}'] == 1
     assert told['chartwire_delivery_queue_depth{destination="archive"}'] == 0
-    assert told['chartwire_delivery_dead_oldest_seconds{destination="pager"}'] >= 60
+    assert told['chartwire_delivery_parked_oldest_seconds{destination="pager"}'] >= 60
 
 
 async def test_the_counters_of_the_process_are_there(hospital: Hospital) -> None:

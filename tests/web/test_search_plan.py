@@ -134,8 +134,8 @@ def test_what_has_no_index_is_looked_for_in_bounds(database: Sqlite, wanted: Fil
     assert steps == ["SEARCH m USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"]
 
 
-@pytest.mark.parametrize("name", ["inbox", "outbox", "dead"])
+@pytest.mark.parametrize("name", ["inbox", "outbox", "parked"])
 def test_a_scrape_reads_only_what_waits(database: Sqlite, name: str) -> None:
     steps = plan(database, Clause(getattr(inquiry.SQL, name)))
-    index = {"inbox": "message_waiting", "outbox": "delivery_lane", "dead": "delivery_dead"}[name]
+    index = {"inbox": "message_waiting", "outbox": "delivery_lane", "parked": "delivery_parked"}[name]
     assert steps[0].endswith(f"USING INDEX {index}")
