@@ -9,6 +9,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -104,8 +105,9 @@ class Engine:
             for channel in group
         }
         self.running = Running(
-            made, self.reader, self.committer, identity, self.metrics, self._unready, self.intakes, self.spool
-        )
+            made, self.reader, self.committer, identity, self.metrics, self._unready,
+            partial(Sqlite, path, writes=False), self.dispatchers, self.intakes, self.spool,
+        )  # fmt: skip
 
     def _intake(self, group: Sequence[Channel]) -> Intake:
         return Intake(

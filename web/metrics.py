@@ -6,6 +6,7 @@ Labels are names of channels and destinations, never anything of a message.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from prometheus_client import Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -13,20 +14,34 @@ from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 
-from engine.journal import inquiry
+from engine.journal import inquiry, queues
+from engine.journal.queues import Queue
 from engine.running import Running
 from engine.runtime import clock
+from store.database import Connection
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 async def metrics(running: Running, request: Request) -> Response:
-    return Response(generate_latest(_Everything(running)), media_type=MEDIA_TYPE)
+    waiting = await running.look(_waiting)
+    return Response(generate_latest(_Everything(running, waiting)), media_type=MEDIA_TYPE)
+
+
+class Waiting(NamedTuple):
+    inbox: dict[str, Queue]
+    held: dict[str, Queue]
+    outbox: dict[str, dict[str, Queue]]
+
+
+def _waiting(connection: Connection) -> Waiting:
+    return Waiting(queues.inbox(connection), queues.held(connection), queues.outbox(connection))
 
 
 class _Everything(Collector):
-    def __init__(self, running: Running) -> None:
+    def __init__(self, running: Running, waiting: Waiting) -> None:
         self._running = running
+        self._waiting = waiting
 
     def collect(self) -> Iterator[Metric]:
         yield from self._running.metrics.registry.collect()
@@ -48,12 +63,17 @@ class _Everything(Collector):
 
     def _queues(self) -> Iterator[Metric]:
         configuration, now = self._running.configuration, clock.now()
-        channels = {c.name: inquiry.EMPTY for c in configuration.channels}
-        channels |= inquiry.inbox(self._running.reader)
-        yield _gauge("queue_depth", "Messages not processed yet", "channel", _depths(channels))
-        yield _gauge("queue_oldest_seconds", "Age of the oldest of them", "channel", _ages(channels, now))
-        for state, queues in inquiry.outbox(self._running.reader).items():
-            found = {p.name: inquiry.EMPTY for p in configuration.partners} | queues
+        none = {c.name: queues.EMPTY for c in configuration.channels}
+        for name, text, found in (
+            ("queue", "Messages not processed yet", self._waiting.inbox),
+            ("held", "Messages held behind one in trouble", self._waiting.held),
+        ):
+            yield _gauge(f"{name}_depth", text, "channel", _depths(none | found))
+            yield _gauge(
+                f"{name}_oldest_seconds", "Age of the oldest of them", "channel", _ages(none | found, now)
+            )
+        for state, waiting in self._waiting.outbox.items():
+            found = {p.name: queues.EMPTY for p in configuration.partners} | waiting
             name = "delivery_queue" if state == "QUEUED" else f"delivery_{state.lower()}"
             yield _gauge(f"{name}_depth", f"Deliveries that are {state}", "destination", _depths(found))
             yield _gauge(
@@ -64,15 +84,13 @@ class _Everything(Collector):
 Sample = tuple[str, float]
 
 
-def _depths(queues: dict[str, inquiry.Queue]) -> Iterator[Sample]:
-    return ((name, float(queue.depth)) for name, queue in queues.items())
+def _depths(found: dict[str, Queue]) -> Iterator[Sample]:
+    return ((name, float(queue.depth)) for name, queue in found.items())
 
 
-def _ages(queues: dict[str, inquiry.Queue], now: int) -> Iterator[Sample]:
+def _ages(found: dict[str, Queue], now: int) -> Iterator[Sample]:
     """Seconds; 0 where nothing waits."""
-    return (
-        (name, max(0, now - queue.oldest) / 1e6 if queue.depth else 0.0) for name, queue in queues.items()
-    )
+    return ((name, max(0, now - queue.oldest) / 1e6 if queue.depth else 0.0) for name, queue in found.items())
 
 
 def _gauge(name: str, text: str, label: str, samples: Iterable[Sample]) -> Metric:

@@ -18,7 +18,9 @@ FILTER = load("engine.journal", "filter.sql")
 PIECES = 50  # parts in trouble that are shown
 SPAN = 20_000  # messages looked at for one page, where no index leads to them
 LED = {State.RECEIVED: Clause(FILTER.waiting), State.SPLITTING: Clause(FILTER.splitting)}
-TROUBLED = frozenset({State.HELD, State.UNROUTED, State.FILTERED, State.QUARANTINED, State.FAILED, State.REFUSED})
+TROUBLED = frozenset(
+    {State.HELD, State.UNROUTED, State.FILTERED, State.QUARANTINED, State.FAILED, State.REFUSED}
+)
 
 
 class Entry(NamedTuple):
@@ -61,16 +63,6 @@ class Made(NamedTuple):
     type: str
     key: bytes
     versions: tuple[tuple[int, bool], ...]
-
-
-class Queue(NamedTuple):
-    """How many wait, and when the oldest of them came (microseconds since the epoch)."""
-
-    depth: int
-    oldest: int
-
-
-EMPTY = Queue(0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,21 +200,6 @@ def made(connection: Connection, id: int) -> list[Made]:
 def same_person(connection: Connection, key: bytes) -> tuple[bytes, ...]:
     """The keys of all patients that are known to be this one, and this one's."""
     return tuple({key, *(bytes(k) for (k,) in connection.all(CHART.same_person, (key,)))})
-
-
-def inbox(connection: Connection) -> dict[str, Queue]:
-    """What waits to be processed, by channel."""
-    return {channel: Queue(depth, oldest) for channel, depth, oldest in connection.all(SQL.inbox)}
-
-
-def outbox(connection: Connection) -> dict[str, dict[str, Queue]]:
-    """What was not delivered, by state and destination."""
-    found: dict[str, dict[str, Queue]] = {"QUEUED": {}, "HELD": {}, "PARKED": {}}
-    for destination, state, depth, oldest in connection.all(SQL.outbox):
-        found[state][destination] = Queue(depth, oldest)
-    for destination, depth, oldest in connection.all(SQL.parked):
-        found["PARKED"][destination] = Queue(depth, oldest)
-    return found
 
 
 class Standing(StrEnum):

@@ -29,16 +29,6 @@ SELECT data FROM body WHERE message = $1
 SELECT id, route, destination, lane, state, attempts, created, due, settled, code, reason
 FROM delivery WHERE message = $1 ORDER BY id
 
--- name: inbox
-SELECT channel, count(*), min(received) FROM message WHERE state = 'RECEIVED' GROUP BY channel
-
--- name: outbox
-SELECT destination, state, count(*), min(created) FROM delivery WHERE state IN ('QUEUED', 'HELD')
-GROUP BY destination, state
-
--- name: parked
-SELECT destination, count(*), min(created) FROM delivery WHERE state = 'PARKED' GROUP BY destination
-
 -- name: expectations
 SELECT e.delivery, d.destination, d.message, e.answers, e.due, e.message, e.said, e.settled
 FROM expectation e JOIN delivery d ON d.id = e.delivery ORDER BY e.delivery DESC LIMIT $1

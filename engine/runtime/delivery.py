@@ -62,6 +62,7 @@ class Dispatcher:
         self._missed = False  # a lane that got something new was not known, and there was no room for it
         self._available = asyncio.Event()
         self._stopping = False
+        metrics.breaker(partner.name, open=False)
 
     def stop(self) -> None:
         """Send nothing more; `run` ends when what is in hand is settled."""
@@ -111,6 +112,7 @@ class Dispatcher:
             else:
                 outcome = await self._advance(self._ready.popleft())
                 self.pace.tell(outcome, loop.time())
+                self._metrics.breaker(self.partner.name, open=self.pace.open)
                 self._available.set()
                 if outcome is None:
                     await asyncio.sleep(0)  # others first: it may be one of thousands that are not due

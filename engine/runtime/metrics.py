@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from engine.message import Duplicate, Receipt, Refused, State
 
@@ -21,6 +21,8 @@ class Metrics:
         self._ended = self._counter("ended", "Messages by the state that they ended in", "channel", "state")
         self._attempts = self._counter("delivery_attempts", "Attempts by outcome", "destination", "outcome")
 
+        text = "1 while a destination is left in peace after too many failures in a row"
+        self._open = Gauge("chartwire_breaker_open", text, ["destination"], registry=self.registry)
         for channel in channels:  # so that a channel that has had no trouble says 0
             for counter in (self._received, self._refused, self._duplicate, self._unavailable):
                 counter.labels(channel)
@@ -43,6 +45,9 @@ class Metrics:
 
     def ended(self, channel: str, state: State) -> None:
         self._ended.labels(channel, state).inc()
+
+    def breaker(self, destination: str, *, open: bool) -> None:
+        self._open.labels(destination).set(open)
 
     def attempt(self, destination: str, outcome: str) -> None:
         self._attempts.labels(destination, outcome).inc()

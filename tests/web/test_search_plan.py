@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.journal import inquiry
+from engine.journal import inquiry, queues
 from engine.journal.inquiry import Filter
 from engine.message import State
 from store import criteria
@@ -136,6 +136,6 @@ def test_what_has_no_index_is_looked_for_in_bounds(database: Sqlite, wanted: Fil
 
 @pytest.mark.parametrize("name", ["inbox", "outbox", "parked"])
 def test_a_scrape_reads_only_what_waits(database: Sqlite, name: str) -> None:
-    steps = plan(database, Clause(getattr(inquiry.SQL, name)))
+    steps = plan(database, Clause(getattr(queues.SQL, name)))
     index = {"inbox": "message_waiting", "outbox": "delivery_lane", "parked": "delivery_parked"}[name]
     assert steps[0].endswith(f"USING INDEX {index}")

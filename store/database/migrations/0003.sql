@@ -75,6 +75,7 @@ DROP TABLE delivery;
 ALTER TABLE delivery_3 RENAME TO delivery;
 CREATE UNIQUE INDEX delivery_once ON delivery (message, route);
 CREATE INDEX delivery_lane ON delivery (destination, lane, id) WHERE state IN ('QUEUED', 'HELD');
+CREATE INDEX delivery_failing ON delivery (destination, id) WHERE state = 'QUEUED' AND attempts > 0;
 CREATE INDEX delivery_held ON delivery (destination, id) WHERE state = 'HELD';
 CREATE INDEX delivery_parked ON delivery (destination, id) WHERE state = 'PARKED';
 
