@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
+
+if TYPE_CHECKING:
+    from http.client import HTTPConnection
 
 SOCKET = "engine.sock"
 PATIENCE = 30.0  # seconds
@@ -26,27 +28,37 @@ def refusal(error: Refused) -> int:
     return 1
 
 
-class Engine(http.client.HTTPConnection):
+class Engine:
     """A connection to the engine that runs on a data directory."""
 
     def __init__(self, data: Path) -> None:
-        super().__init__("localhost", timeout=PATIENCE)
         self._data = data
+        self._connection: HTTPConnection | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.close()
+        if self._connection:
+            self._connection.close()
 
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(PATIENCE)
+    def _connected(self) -> HTTPConnection:
+        from http.client import HTTPConnection
+
+        if self._connection is None:
+            self._connection = HTTPConnection("localhost")
+            self._connection.sock = self._socket()
+        return self._connection
+
+    def _socket(self) -> socket.socket:
+        made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        made.settimeout(PATIENCE)
         directory = os.open(self._data, os.O_RDONLY | os.O_DIRECTORY)
         try:  # the directory's own name may be longer than a socket's may be (unix(7): 107 bytes)
-            self.sock.connect(f"/proc/self/fd/{directory}/{SOCKET}")
+            made.connect(f"/proc/self/fd/{directory}/{SOCKET}")
         finally:
             os.close(directory)
+        return made
 
     def get(self, path: str, parameters: Mapping[str, str] | None = None) -> Any:
         """The answer to a GET, decoded."""
@@ -57,13 +69,16 @@ class Engine(http.client.HTTPConnection):
         return self._ask("POST", path, json.dumps(content))
 
     def _ask(self, method: str, path: str, body: str | None = None) -> Any:
+        from http.client import HTTPException
+
         try:
-            self.request(method, path, body)
-            response = self.getresponse()
+            connection = self._connected()
+            connection.request(method, path, body)
+            response = connection.getresponse()
             content = json.loads(response.read())
         except PermissionError:
             raise Refused(f"the engine on {self._data} belongs to another user; ask as that user") from None
-        except (OSError, http.client.HTTPException, ValueError):
+        except (OSError, HTTPException, ValueError):
             text = f"no engine runs on {self._data}; start one with `chartwire run`, or use another --data"
             raise Refused(text) from None
         if response.status >= 400:

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp
 
 from engine.running import Running
 from web import health, metrics
-from web.admin import case, expectations, messages, tokens
+from web.admin import case, expectations, messages, queues, tokens
 from web.bearer import Bearer
 from web.fhir import create, delete, history, metadata, patch, read, search, transaction, update, vread
 from web.fhir.answer import negotiated
@@ -55,6 +55,7 @@ def build(running: Running, *, trusted: bool) -> ASGIApp:
             route("/admin/messages/{id:int}/trace", "GET", messages.trace),
             route("/admin/case", "GET", case.timeline),
             route("/admin/expectations", "GET", expectations.listing),
+            route("/admin/queues", "GET", queues.listing),
             route("/admin/tokens", "POST", tokens.create if trusted else tokens.forbidden),
             route("/healthz", "GET", health.alive),
             route("/readyz", "GET", health.ready),

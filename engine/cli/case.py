@@ -6,9 +6,19 @@ import argparse
 import json
 
 from engine.cli.messages import local, table
+from engine.cli.options import Commands, as_json, data
 from engine.client import Engine, Refused, refusal
 
 COLUMNS = ("time", "direction", "who", "what", "state", "number", "note")
+
+
+def add(commands: Commands) -> None:
+    command = commands.add_parser("case", help="one patient or order across all wires, as one timeline")
+    what = "MRN, AUTHORITY|MRN, Patient/ID; an order, accession or prescription number; Type/ID"
+    command.add_argument("of", metavar="PATIENT_OR_ORDER", help=what)
+    as_json(command)
+    data(command)
+    command.set_defaults(command=timeline)
 
 
 def timeline(asked: argparse.Namespace) -> int:

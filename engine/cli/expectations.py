@@ -7,9 +7,20 @@ import json
 from typing import Any
 
 from engine.cli.messages import local, table
+from engine.cli.options import Commands, as_json, data
 from engine.client import Engine, Refused, refusal
 
 COLUMNS = ("delivery", "destination", "message", "answers", "due", "state", "said", "answer")
+
+
+def add(commands: Commands) -> None:
+    text = "answers of partners that are waited for, are overdue or came"
+    command = commands.add_parser("expectations", help=text)
+    text = "only those that did not come in time; exit 1 if there is one"
+    command.add_argument("--overdue", action="store_true", help=text)
+    as_json(command)
+    data(command)
+    command.set_defaults(command=listing)
 
 
 def listing(asked: argparse.Namespace) -> int:

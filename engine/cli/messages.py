@@ -8,12 +8,44 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from engine.cli.options import Commands, as_json, data, positive
 from engine.client import Engine, Refused, refusal
 
 Json = dict[str, Any]
 PAGE = 500
 COLUMNS = ("id", "received", "channel", "state", "kind", "key", "code", "place")
 DELIVERY = ("id", "destination", "state", "attempts", "control", "lane", "code")
+
+
+def add(commands: Commands) -> None:
+    command = commands.add_parser("messages", help="where messages are and what became of them")
+    actions = command.add_subparsers(title="actions", required=True, metavar="ACTION")
+    _list(actions)
+    for name, text, run in (
+        ("show", "one message with its bytes", show),
+        ("trace", "what one message made of the chart, and who was told", trace),
+    ):
+        action = actions.add_parser(name, help=text)
+        action.add_argument("id", type=positive, metavar="ID", help="the number that `list` shows")
+        as_json(action)
+        data(action)
+        action.set_defaults(command=run)
+
+
+def _list(actions: Commands) -> None:
+    action = actions.add_parser("list", help="the newest messages first")
+    action.add_argument("--channel", metavar="C", help="of this channel")
+    text = "in this state: RECEIVED, SPLIT, HELD, STORED, QUARANTINED, ..."
+    action.add_argument("--state", metavar="S", help=text)
+    action.add_argument("--patient", metavar="MRN", help="about this patient: MRN or AUTHORITY|MRN")
+    action.add_argument("--key", metavar="K", help="with this control id (MSH-10) of the sender")
+    text = "received since then: 2026-03-01T08:00, or 2h, 30m, 7d ago"
+    action.add_argument("--since", metavar="T", help=text)
+    text = "at most so many (default: 50)"
+    action.add_argument("--limit", type=positive, default=50, metavar="N", help=text)
+    as_json(action)
+    data(action)
+    action.set_defaults(command=listing)
 
 
 def listing(asked: argparse.Namespace) -> int:

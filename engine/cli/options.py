@@ -1,0 +1,45 @@
+"""The arguments that several commands take, with the same names and defaults."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import TypeAlias
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def config(command: argparse.ArgumentParser) -> None:
+    default = Path(os.environ.get("CHARTWIRE_CONFIG") or ".")
+    text = "the directory with channels/ and routes.yaml"
+    command.add_argument("--config", type=Path, default=default, metavar="DIR", help=text)
+
+
+def data(command: argparse.ArgumentParser) -> None:
+    default = Path(os.environ.get("CHARTWIRE_DATA") or "data")
+    command.add_argument("--data", type=Path, default=default, metavar="DIR", help="what the engine writes")
+
+
+def env(command: argparse.ArgumentParser) -> None:
+    default = os.environ.get("CHARTWIRE_ENV") or None
+    command.add_argument("--env", default=default, metavar="NAME", help="values of environments/NAME.yaml")
+
+
+def as_json(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="one JSON object per line")
+
+
+def positive(text: str) -> int:
+    """A number above 0."""
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError("must be a number above 0")
+    return int(text)
+
+
+def app() -> ModuleType:
+    """The composition root; it knows everybody, so only who needs that imports it."""
+    from engine import app
+
+    return app
