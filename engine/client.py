@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import socket
 import sys
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from http.client import HTTPConnection
 
 SOCKET = "engine.sock"
+OPERATOR = "chartwire-operator"
+"""The header by which the operator on the socket says who he is."""
 PATIENCE = 30.0  # seconds
 
 
@@ -73,7 +76,7 @@ class Engine:
 
         try:
             connection = self._connected()
-            connection.request(method, path, body)
+            connection.request(method, path, body, {OPERATOR: _user()})
             response = connection.getresponse()
             content = json.loads(response.read())
         except PermissionError:
@@ -84,6 +87,16 @@ class Engine:
         if response.status >= 400:
             raise Refused(_told(content))
         return content
+
+
+def _user() -> str:
+    """The user of this machine, and on whose behalf."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        name = f"user {os.getuid()}"
+    behind = os.environ.get("SUDO_USER")
+    return f"{name} for {behind}" if behind and behind != name else name
 
 
 def _told(outcome: Any) -> str:

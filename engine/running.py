@@ -41,6 +41,11 @@ class Running:
     intakes: Mapping[str, Intake] = field(default_factory=dict)
     spool: Spool | None = None
 
+    def hurry(self, destination: str, lane: int) -> None:
+        """A lane may go on, whatever it waited for."""
+        if dispatcher := self.dispatchers.get(destination):
+            dispatcher.hurry(lane)
+
     async def look(self, read: Callable[[Connection], T]) -> T:
         """What a reading finds that may take long, beside the event loop."""
         return await asyncio.to_thread(self._look, read) if self.open else read(self.reader)

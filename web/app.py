@@ -11,9 +11,10 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from engine.journal.deliveries import Action
 from engine.running import Running
 from web import health, metrics
-from web.admin import case, expectations, messages, queues, tokens
+from web.admin import audit, case, deliveries, expectations, messages, parking, queues, tokens
 from web.bearer import Bearer
 from web.fhir import create, delete, history, metadata, patch, read, search, transaction, update, vread
 from web.fhir.answer import negotiated
@@ -53,8 +54,14 @@ def build(running: Running, *, trusted: bool) -> ASGIApp:
             route("/admin/messages", "GET", messages.listing),
             route("/admin/messages/{id:int}", "GET", messages.show),
             route("/admin/messages/{id:int}/trace", "GET", messages.trace),
+            route("/admin/messages/{id:int}/park", "POST", parking.park),
             route("/admin/case", "GET", case.timeline),
             route("/admin/expectations", "GET", expectations.listing),
+            route("/admin/audit", "GET", audit.listing),
+            route("/admin/audit/verify", "GET", audit.verify),
+            route("/admin/deliveries", "GET", deliveries.listing),
+            route("/admin/deliveries/{id:int}", "GET", deliveries.show),
+            *(route(f"/admin/deliveries/{a}", "POST", deliveries.acting(a)) for a in Action),
             route("/admin/queues", "GET", queues.listing),
             route("/admin/tokens", "POST", tokens.create if trusted else tokens.forbidden),
             route("/healthz", "GET", health.alive),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from engine.cli.options import Commands, as_json, data, positive
+from engine.cli.options import Commands, as_json, data, positive, reasoned
 from engine.client import Engine, Refused, refusal
 
 Json = dict[str, Any]
@@ -30,6 +30,14 @@ def add(commands: Commands) -> None:
         as_json(action)
         data(action)
         action.set_defaults(command=run)
+
+    action = actions.add_parser(
+        "park", help="let the lane go on that a message in trouble holds (`head: block`)"
+    )
+    action.add_argument("id", type=positive, metavar="ID", help="the number that `queues` shows")
+    reasoned(action)
+    data(action)
+    action.set_defaults(command=park)
 
 
 def _list(actions: Commands) -> None:
@@ -85,6 +93,19 @@ def show(asked: argparse.Namespace) -> int:
 def trace(asked: argparse.Namespace) -> int:
     """`messages trace ID`: what became of it."""
     return _one(asked, "/trace", _traced)
+
+
+def park(asked: argparse.Namespace) -> int:
+    """`messages park ID`: those behind it go on."""
+    try:
+        with Engine(asked.data) as engine:
+            request = {"why": asked.why, "dry_run": asked.dry_run}
+            found = engine.post(f"/admin/messages/{asked.id}/park", request)
+    except Refused as error:
+        return refusal(error)
+    would = "would be parked" if asked.dry_run else "parked"
+    print(f"message {asked.id}: {would}" if found["parked"] else f"message {asked.id} holds nothing back")
+    return 0
 
 
 def _one(asked: argparse.Namespace, what: str, tell: Any) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from pathlib import Path
 from types import ModuleType
 from typing import TypeAlias
@@ -29,6 +30,26 @@ def env(command: argparse.ArgumentParser) -> None:
 
 def as_json(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="one JSON object per line")
+
+
+def reasoned(command: argparse.ArgumentParser) -> None:
+    """What every command takes that changes something."""
+    why = os.environ.get("CHARTWIRE_WHY") or ""
+    text = "the reason, for the audit (default: CHARTWIRE_WHY)"
+    command.add_argument("--why", default=why, metavar="TEXT", help=text)
+    command.add_argument(
+        "--dry-run", action="store_true", help="show what it would be done to, and do nothing"
+    )
+
+
+def where(text: str) -> dict[str, str]:
+    """`destination=pager state=held since=2h`: words of a name and a value."""
+    words = [word.partition("=") for word in shlex.split(text)]
+    if not words or any(not name or not value for name, _, value in words):
+        raise argparse.ArgumentTypeError("must be words such as state=held since=2h")
+    if len({name for name, _, _ in words}) < len(words):
+        raise argparse.ArgumentTypeError("has a word twice")
+    return {name: value for name, _, value in words}
 
 
 def positive(text: str) -> int:

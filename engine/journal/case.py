@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from heapq import nlargest
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from engine.journal import inquiry
 from engine.journal.inquiry import Expectation, Standing
 from engine.message import Delivery
@@ -183,8 +185,10 @@ def _awaited(awaited: Expectation) -> str:
     )
 
 
-def _asked(at: int, channel: str, peer: str, kind: str, hits: int) -> Event:
-    return Event(at, "query", channel, kind, "ANSWERED", None, f"by {peer}, {hits} found")
+def _asked(at: int, who: str, what: str, rows: str) -> Event:
+    about = msgspec.json.decode(rows)
+    note = f"by {who}, {about.get('hits', 0)} found"
+    return Event(at, "query", about.get("channel", ""), about.get("kind", what), "ANSWERED", None, note)
 
 
 def _note(notes: Iterable[str]) -> str:

@@ -47,5 +47,5 @@ SELECT id, coalesce(settled, created), destination, route, state, attempts, code
 WHERE message = $1 ORDER BY id
 
 -- name: audits
-SELECT a.at, a.channel, a.peer, a.kind, a.hits FROM audited p JOIN audit a ON a.id = p.audit
+SELECT a.at, a.who, a.what, a.rows FROM audited p JOIN audit a ON a.id = p.audit
 WHERE p.patient = $1 ORDER BY p.audit DESC LIMIT $2

@@ -117,6 +117,20 @@ def behind(connection: Connection, processed: Processed) -> int | None:
     return row[0] if row else None
 
 
+def park(connection: Connection, message: int) -> bool:
+    """Let the lane go on that a message in trouble holds; the message stays as it is. False: it holds none."""
+    row = one(connection, SQL.stuck, (message,))
+    if row is not None:
+        connection.run(SQL.leave_lane, (message,))
+        unhold(connection, row[0])
+    return row is not None
+
+
+def holds(connection: Connection, message: int) -> bool:
+    """Does a lane stand still because of it?"""
+    return one(connection, SQL.stuck, (message,)) is not None
+
+
 def unhold(connection: Connection, lane: int | None) -> bool:
     """Those that were held in a lane go on. Are there any?"""
     return lane is not None and bool(connection.all(SQL.unhold, (lane,)))

@@ -40,6 +40,12 @@ WHERE id = $9
 -- name: behind
 SELECT id FROM message WHERE lane = $1 AND id < $2 ORDER BY id LIMIT 1
 
+-- name: leave_lane
+UPDATE message SET lane = NULL WHERE id = $1
+
+-- name: stuck
+SELECT lane FROM message WHERE id = $1 AND lane IS NOT NULL AND state IN ('QUARANTINED', 'FAILED')
+
 -- name: unhold
 UPDATE message SET state = 'RECEIVED', code = NULL, reason = NULL WHERE lane = $1 AND state = 'HELD' RETURNING id
 
@@ -71,15 +77,21 @@ INSERT INTO shared (destination, lane, delivery) SELECT destination, $1, id FROM
 WHERE message = $2 AND route = $3 AND lane <> $1 AND state IN ('QUEUED', 'HELD') ON CONFLICT DO NOTHING
 
 -- name: unshare
-DELETE FROM shared WHERE delivery = $1 RETURNING lane
+UPDATE shared SET waits = 0 WHERE delivery = $1 RETURNING lane
+
+-- name: share_again
+UPDATE shared SET waits = $1 WHERE delivery = $2
+
+-- name: beside
+SELECT lane FROM shared WHERE delivery = $1
 
 -- name: waits
 -- something that is before a delivery in one of the other lanes in which it stands
 SELECT 1 FROM shared s JOIN delivery d ON d.destination = s.destination AND d.lane = s.lane AND d.id < s.delivery
-WHERE s.delivery = $1 AND d.state IN ('QUEUED', 'HELD')
+WHERE s.delivery = $1 AND s.waits = 1 AND d.state IN ('QUEUED', 'HELD')
 UNION ALL
 SELECT 1 FROM shared s JOIN shared o ON o.destination = s.destination AND o.lane = s.lane AND o.delivery < s.delivery
-WHERE s.delivery = $1
+WHERE s.delivery = $1 AND s.waits = 1 AND o.waits = 1
 LIMIT 1
 
 -- name: lanes
@@ -100,13 +112,14 @@ FROM (SELECT min(id) AS id FROM (
       WHERE destination = $1 AND lane = $2 AND state IN ('QUEUED', 'HELD') ORDER BY id LIMIT 1) AS own
     UNION ALL
     SELECT * FROM (SELECT delivery AS id FROM shared
-      WHERE destination = $1 AND lane = $2 ORDER BY delivery LIMIT 1) AS beside) AS heads) AS head
+      WHERE destination = $1 AND lane = $2 AND waits = 1 ORDER BY delivery LIMIT 1) AS beside) AS heads) AS head
   JOIN delivery d ON d.id = head.id JOIN message m ON m.id = d.message LEFT JOIN body b ON b.message = d.message
   LEFT JOIN expectation e ON e.delivery = d.id
 
 -- name: deliver
+-- what was set aside while it was on its way stays so, unless it arrived
 UPDATE delivery SET state = $1, attempts = $2, due = $3, tried = $4, settled = $5, code = $6, reason = $7, reply = $8
-WHERE id = $9
+WHERE id = $9 AND (state IN ('QUEUED', 'HELD') OR $1 = 'DELIVERED')
 
 -- name: expect
 INSERT INTO expectation (delivery, answers, within) SELECT id, $1, $2 FROM delivery WHERE message = $3 AND route = $4
@@ -118,12 +131,6 @@ UPDATE expectation SET due = $1 + within WHERE delivery = $2 AND due IS NULL
 -- name: answered
 UPDATE expectation SET message = $1, said = $2, settled = $3
 WHERE delivery = $4 AND answers = (SELECT channel FROM message WHERE id = $1) RETURNING delivery
-
--- name: audit
-INSERT INTO audit (at, channel, peer, kind, hits) VALUES ($1, $2, $3, $4, $5) RETURNING id
-
--- name: audited
-INSERT INTO audited (audit, patient) VALUES ($1, $2) ON CONFLICT DO NOTHING
 
 -- name: setting
 SELECT value FROM setting WHERE name = $1

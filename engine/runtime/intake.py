@@ -12,7 +12,7 @@ import structlog
 
 from engine.api import FhirSource
 from engine.channel import Body, Channel, Configuration
-from engine.journal import SQL, inbox
+from engine.journal import SQL, audit, inbox
 from engine.journal.inbox import Waiting
 from engine.journal.spool import Spool
 from engine.message import (
@@ -149,9 +149,7 @@ class Intake:
         self._metrics.received(name)
 
         def work(connection: Connection) -> Receipt:
-            row = (now, name, received.peer, kind, len(answered.patients))
-            (audit,) = connection.all(SQL.audit, row)[0]
-            connection.many(SQL.audited, [(audit, patient) for patient in answered.patients])
+            audit.answered(connection, received.peer, name, kind, answered.patients, now)
             return Accepted(0, answered.reply)
 
         return self._submit(work, name)

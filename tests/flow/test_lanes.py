@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 from tests.adapters.mllp_peer import Receiver, Said, acknowledgement, fields, receiver
@@ -161,6 +162,14 @@ async def test_what_comes_behind_trouble_is_held_where_the_channel_says_so(tmp_p
             await site.start()
             await send(site, adt("A5", "A", "A08", family="FIVE"))
             await until(lambda: held("A5"))
+            shown = await site.command("queues")
+            assert shown.returncode == 1, "something waits for a person"
+            assert f"message {stuck['id']}" in shown.stdout
+            refused = await site.command("messages", "park", str(stuck["id"]))
+            assert (refused.returncode, "say why" in refused.stderr) == (1, True)
+            previewed = await site.command("messages", "park", str(stuck["id"]), "--dry-run")
+            assert "would be parked" in previewed.stdout
+            assert (await site.messages(key="A3"))[0]["state"] == "HELD"
             done = await site.command(
                 "messages", "park", str(stuck["id"]), "--why", "the birth date is wrong"
             )
@@ -175,6 +184,10 @@ async def test_what_comes_behind_trouble_is_held_where_the_channel_says_so(tmp_p
             again = await site.command("messages", "park", str(stuck["id"]), "--why", "again")
             assert again.returncode == 1
             assert "holds nothing" in again.stderr
+            assert (await site.command("queues")).returncode == 0
+            audited = json.loads((await site.command("audit", "list", "--json")).stdout.splitlines()[0])
+            assert (audited["what"], audited["rows"]) == ("messages.park", {"messages": [stuck["id"]]})
+            assert audited["why"] == "the birth date is wrong"
             assert await site.stop() == 0
         finally:
             site.kill()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.channel import Partner
-from engine.journal import SQL, inbox, outbox
+from engine.journal import SQL, audit, inbox, outbox
 from engine.journal.inbox import Splitting
 from engine.message import Accepted, Delivered, Expect, Outcome, Outgoing, Part, Processed, Received, State
 from engine.runtime.filing import file
@@ -87,7 +87,6 @@ async def asks(hospital: Hospital, mrn: str, peer: str, at: int) -> None:
     """A worklist is asked for, and this patient is on it."""
 
     def work(connection: Connection) -> None:
-        (audit,) = connection.all(SQL.audit, (at, "lab", peer, "C-FIND", 1))[0]
-        connection.run(SQL.audited, (audit, patient_key(mrn)))
+        audit.answered(connection, peer, "lab", "C-FIND", [patient_key(mrn)], at)
 
     await hospital.running.committer.submit(work)

@@ -42,11 +42,11 @@ def _read(running: Running, name: str, text: str, now: int) -> Any:
         case "state":
             return _state(text)
         case "since":
-            return _since(text, now)
+            return since(text, now)
         case "patient":
             return _patients(running, text)
         case "limit" | "cursor":
-            return _number(text, name)
+            return number(text, name)
     return text
 
 
@@ -57,7 +57,7 @@ def _state(text: str) -> State | Reason:
         return Reason("invalid", f"must be one of {', '.join(State)}", "state")
 
 
-def _since(text: str, now: int) -> int | Reason:
+def since(text: str, now: int) -> int | Reason:
     """A time as ISO 8601 writes it (local where it says no zone), or how long ago: 45s, 30m, 2h, 7d."""
     if match := _DURATION.fullmatch(text.strip()):
         return now - int(match[1]) * _UNITS[match[2]] * 1_000_000
@@ -67,7 +67,10 @@ def _since(text: str, now: int) -> int | Reason:
         return Reason("invalid", "must be a time such as 2026-03-01T08:00 or a duration such as 2h", "since")
 
 
-def _number(text: str, name: str) -> int | Reason:
+def number(text: str | None, name: str) -> int | Reason | None:
+    """A number above 0, if there is one."""
+    if text is None:
+        return None
     if text.isascii() and text.isdigit() and len(text) < 19 and int(text):
         return int(text)
     return Reason("invalid", "must be a number above 0", name)

@@ -79,11 +79,29 @@ CREATE INDEX delivery_failing ON delivery (destination, id) WHERE state = 'QUEUE
 CREATE INDEX delivery_held ON delivery (destination, id) WHERE state = 'HELD';
 CREATE INDEX delivery_parked ON delivery (destination, id) WHERE state = 'PARKED';
 
--- The other lanes in which a delivery stands until it is settled: it goes when it is the head of each.
+-- The other lanes in which a delivery stands while it `waits`: it goes when it is the head of each.
 CREATE TABLE shared (
   destination TEXT NOT NULL,
   lane        INTEGER NOT NULL,
   delivery    INTEGER NOT NULL,
+  waits       INTEGER NOT NULL DEFAULT 1 CHECK (waits IN (0, 1)),
   PRIMARY KEY (destination, lane, delivery)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX shared_delivery ON shared (delivery);
+
+-- One chain of what was done and read, by whom and why: each hash holds the one before it; `rows` is JSON. What was
+-- answered to queries before has no hash.
+CREATE TABLE audit_3 (
+  id   INTEGER PRIMARY KEY,
+  at   INTEGER NOT NULL,
+  who  TEXT NOT NULL,
+  what TEXT NOT NULL,
+  rows TEXT NOT NULL,
+  why  TEXT NOT NULL,
+  hash BLOB NOT NULL
+) STRICT;
+INSERT INTO audit_3 (id, at, who, what, rows, why, hash)
+SELECT id, at, peer, 'query', '{"channel":"' || channel || '","hits":' || hits || ',"kind":"' || kind || '"}', '', CAST('' AS BLOB)
+FROM audit;
+DROP TABLE audit;
+ALTER TABLE audit_3 RENAME TO audit;
