@@ -111,8 +111,8 @@ class Dispatcher:
                 await self._signal(wait)
             else:
                 outcome = await self._advance(self._ready.popleft())
-                self.pace.tell(outcome, loop.time())
-                self._metrics.breaker(self.partner.name, open=self.pace.open)
+                if self.pace.tell(outcome, loop.time()):
+                    self._metrics.breaker(self.partner.name, open=self.pace.open)
                 self._available.set()
                 if outcome is None:
                     await asyncio.sleep(0)  # others first: it may be one of thousands that are not due
@@ -120,8 +120,11 @@ class Dispatcher:
     async def _signal(self, seconds: float) -> None:
         """Until something may have changed, or so long."""
         self._available.clear()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._available.wait(), None if seconds == NEVER else seconds)
+        if seconds == NEVER:
+            await self._available.wait()
+        else:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._available.wait(), seconds)
 
     def _look(self) -> None:
         """Find more lanes, a page at a time; once around, and again if one was missed meanwhile."""

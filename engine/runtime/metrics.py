@@ -14,6 +14,7 @@ class Metrics:
 
     def __init__(self, channels: Iterable[str] = ()) -> None:
         self.registry = CollectorRegistry()
+        self._children: dict[tuple[object, ...], Counter] = {}
         self._received = self._counter("received", "Messages that arrived", "channel")
         self._refused = self._counter("refused", "Messages whose sender was told no", "channel")
         self._duplicate = self._counter("duplicate", "Resends of accepted messages", "channel")
@@ -32,8 +33,15 @@ class Metrics:
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"chartwire_{name}", text, labels, registry=self.registry)
 
+    def _child(self, counter: Counter, *labels: str) -> Counter:
+        """Finding a child by its labels takes longer than counting."""
+        key = (counter, *labels)
+        if (child := self._children.get(key)) is None:
+            child = self._children[key] = counter.labels(*labels)
+        return child
+
     def received(self, channel: str) -> None:
-        self._received.labels(channel).inc()
+        self._child(self._received, channel).inc()
 
     def receipt(self, channel: str, receipt: Receipt) -> None:
         if isinstance(receipt, Duplicate):
@@ -44,10 +52,10 @@ class Metrics:
             self._unavailable.labels(channel).inc()
 
     def ended(self, channel: str, state: State) -> None:
-        self._ended.labels(channel, state).inc()
+        self._child(self._ended, channel, state).inc()
 
     def breaker(self, destination: str, *, open: bool) -> None:
         self._open.labels(destination).set(open)
 
     def attempt(self, destination: str, outcome: str) -> None:
-        self._attempts.labels(destination, outcome).inc()
+        self._child(self._attempts, destination, outcome).inc()

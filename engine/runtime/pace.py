@@ -38,9 +38,9 @@ class Pace:
         self._next = max(self._next, now - self._apart) + self._apart
         return 0.0
 
-    def tell(self, outcome: Outcome | None, now: float) -> None:
-        """What came of an attempt; None: there was nothing to attempt."""
-        self._trying = False
+    def tell(self, outcome: Outcome | None, now: float) -> bool:
+        """What came of an attempt; None: there was nothing to attempt. Has it opened or closed with that?"""
+        before, self._trying = self.open, False
         if outcome is None:
             self._next -= self._apart
         elif isinstance(outcome, Retry | Unknown):
@@ -48,3 +48,4 @@ class Pace:
             self._until = now + self._pause if self.open else 0.0
         else:
             self._failures, self._until = 0, 0.0
+        return self.open is not before
