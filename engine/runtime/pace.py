@@ -35,7 +35,7 @@ class Pace:
         if (left := max(self._next, self._until) - now) > 0:
             return left
         self._trying = self.open
-        self._next = max(self._next, now - self._apart) + self._apart
+        self._next = max(self._next, now) + self._apart
         return 0.0
 
     def tell(self, outcome: Outcome | None, now: float) -> bool:
