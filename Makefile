@@ -34,6 +34,7 @@ check: .venv/.project
 
 bench: .venv/.project
 	@$(BIN)/python -m tests.bench $(ARGS)
+	@$(BIN)/python -m tests.bench.growth
 
 soak: .venv/.project
 	@CHARTWIRE_ROUNDS=200 $(BIN)/pytest tests/crash tests/property

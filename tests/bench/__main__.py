@@ -80,7 +80,9 @@ def engine(*, stores: bool, ports: list[int]) -> Iterator[tuple[EngineProcess, i
         shutil.rmtree(folder)
 
 
-def load(port: int, connections: int, messages: int, prefix: str, kind: str = "adt") -> dict[str, float]:
+def load(
+    port: int, connections: int, messages: int, prefix: str, kind: str = "adt", rate: float = 0.0
+) -> dict[str, float]:
     command = [
         sys.executable,
         "-m",
@@ -90,6 +92,7 @@ def load(port: int, connections: int, messages: int, prefix: str, kind: str = "a
         str(messages),
         prefix,
         kind,
+        str(rate),
     ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     if done.returncode:
@@ -115,6 +118,31 @@ def acknowledgements(figures: Figures, round: int, scale: float) -> None:
             figures[f"ack {connections} p99"].append(ours["p99"])
 
 
+def half_load(figures: Figures, round: int, scale: float) -> None:
+    """How long a sender waits at half of what the engine can take and process, beside bare fsyncs; and how many
+    commits a message costs at saturation, and with one sender that takes its time."""
+    with engine(stores=False, ports=[]) as (process, port):
+        commits = _metric(process, "chartwire_commits_total")
+        messages = int(12000 * scale)
+        began = time.perf_counter()
+        load(port, 64, messages, f"S{round}")
+        saturated = _metric(process, "chartwire_commits_total")
+        figures["commits saturated"].append((saturated - commits) / messages)
+        _drained(process)
+        figures["sustained"].append(messages / (time.perf_counter() - began))
+        fsyncs = ceilings.fsyncs(int(1000 * scale))
+        figures["fsync p50"].append(fsyncs[len(fsyncs) // 2] * 1e3)
+        figures["fsync p99"].append(fsyncs[int(len(fsyncs) * 0.99)] * 1e3)
+        half = load(port, 64, int(messages / 2), f"H{round}", rate=figures["sustained"][-1] / 2)
+        figures["half load p50"].append(half["p50"])
+        figures["half load p99"].append(half["p99"])
+        _drained(process)
+        before = _metric(process, "chartwire_commits_total")
+        slow = int(100 * scale) or 1
+        load(port, 1, slow, f"L{round}", rate=50.0)
+        figures["commits slow"].append((_metric(process, "chartwire_commits_total") - before) / slow)
+
+
 def end_to_end(figures: Figures, kind: str, messages: int, round: int) -> None:
     """Socket to chart to two acknowledging destinations, until the last delivery is settled."""
     with peers() as ports, engine(stores=True, ports=ports) as (process, port):
@@ -133,6 +161,12 @@ def end_to_end(figures: Figures, kind: str, messages: int, round: int) -> None:
         figures[f"{kind} sender CPU ms"].append(sent["cpu"] / messages * 1e3)
         reader.close()
         figures[f"{kind} by hand"].append(ceilings.transaction(process.data / "chartwire.db"))
+
+
+def _drained(process: EngineProcess) -> None:
+    """Until nothing waits to be processed."""
+    while _metric(process, 'chartwire_queue_depth{channel="feed"}'):
+        time.sleep(0.05)
 
 
 def _metric(process: EngineProcess, name: str) -> float:
@@ -164,6 +198,10 @@ def report(figures: Figures) -> None:
     for c in (1, 8, 64):
         lower = min(middle[f"echo {c}"], middle[f"inserts {c}"])
         print(f"acknowledgements, {c:2} connections: {middle[f'ack {c}'] / lower:.2f} of the lower ceiling")
+    share = middle["half load p99"] / middle["fsync p99"]
+    print(f"acknowledgement p99 at half load: {share:.1f} times the p99 of a bare fsync")
+    saturated, slow = middle["commits saturated"], middle["commits slow"]
+    print(f"commits per message: {saturated:.3f} saturated, {slow:.1f} with one slow sender")
     for kind in ("adt", "oru"):
         share = middle[f"{kind} end to end"] / middle[f"{kind} by hand"]
         print(f"{kind} end to end: {share:.2f} of the hand-written transaction")
@@ -177,6 +215,7 @@ def main() -> None:
     figures: Figures = defaultdict(list)
     for round in range(chosen.rounds):
         acknowledgements(figures, round, chosen.scale)
+        half_load(figures, round, chosen.scale)
         end_to_end(figures, "adt", int(4000 * chosen.scale), round)
         end_to_end(figures, "oru", int(1000 * chosen.scale), round)
     report(figures)

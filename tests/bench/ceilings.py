@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections import defaultdict
@@ -33,6 +34,18 @@ def inserts(batch: int, messages: int) -> float:
         wall = time.perf_counter() - began
         database.close()
         return messages / wall
+
+
+def fsyncs(count: int) -> list[float]:
+    """Seconds that an fsync of 4 kB takes, in order of length: what a commit waits for at least."""
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "bare").open("wb", buffering=0) as file:
+        found = []
+        for _ in range(count):
+            file.write(b"x" * 4096)
+            began = time.perf_counter()
+            os.fdatasync(file.fileno())
+            found.append(time.perf_counter() - began)
+    return sorted(found)
 
 
 def transaction(finished: Path, batch: int = 16) -> float:

@@ -1,6 +1,8 @@
 """A closed-loop MLLP load in a process of its own: every sender waits for its answer and checks it.
 
-python -m tests.bench.load PORT CONNECTIONS MESSAGES PREFIX KIND      one line of JSON
+python -m tests.bench.load PORT CONNECTIONS MESSAGES PREFIX KIND [RATE]      one line of JSON
+
+With a RATE (messages a second) each message has its time, and its latency counts from then, whenever it could be sent.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import resource
 import sys
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import uvloop
 
@@ -36,8 +39,15 @@ ORU = (
 KINDS = {"adt": ADT, "oru": ORU}
 
 
+class Turn(NamedTuple):
+    """One message; `at` is its time by `time.perf_counter`, 0 for at once."""
+
+    id: bytes
+    at: float
+
+
 class Sender(asyncio.Protocol):
-    def __init__(self, take: Callable[[], bytes | None], latencies: list[float], template: bytes) -> None:
+    def __init__(self, take: Callable[[], Turn | None], latencies: list[float], template: bytes) -> None:
         self.take, self.latencies, self.template = take, latencies, template
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.buffer = b""
@@ -46,11 +56,16 @@ class Sender(asyncio.Protocol):
         self.transport = transport
 
     def send(self) -> None:
-        self.id = self.take()
-        if self.id is None:
+        turn = self.take()
+        if turn is None:
             self.done.set_result(None)
-            return
-        self.began = time.perf_counter()
+        elif (wait := turn.at - time.perf_counter()) > 0:
+            asyncio.get_running_loop().call_later(wait, self.write, turn)
+        else:
+            self.write(turn)
+
+    def write(self, turn: Turn) -> None:
+        self.id, self.began = turn.id, turn.at or time.perf_counter()
         self.transport.write(START + self.template % {b"id": self.id} + END)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
@@ -58,7 +73,7 @@ class Sender(asyncio.Protocol):
         if not self.buffer.endswith(END):
             return
         self.latencies.append(time.perf_counter() - self.began)
-        if self.id is None or not (b"|AA|" + self.id in self.buffer or self.id in self.buffer[:400]):
+        if not (b"|AA|" + self.id in self.buffer or self.id in self.buffer[:400]):
             raise AssertionError("a wrong answer")
         self.buffer = b""
         self.send()
@@ -68,12 +83,17 @@ class Sender(asyncio.Protocol):
             self.done.set_exception(error or ConnectionError("closed"))
 
 
-async def load(port: int, connections: int, messages: int, prefix: str, kind: str) -> dict[str, float]:
+async def load(
+    port: int, connections: int, messages: int, prefix: str, kind: str, rate: float = 0.0
+) -> dict[str, float]:
     left = iter(range(messages))
+    start = time.perf_counter() + 0.2
 
-    def take() -> bytes | None:
+    def take() -> Turn | None:
         n = next(left, None)
-        return None if n is None else b"%s%07d" % (prefix.encode(), n)
+        return (
+            None if n is None else Turn(b"%s%07d" % (prefix.encode(), n), start + n / rate if rate else 0.0)
+        )
 
     loop, latencies = asyncio.get_running_loop(), list[float]()
     senders = [
@@ -95,5 +115,6 @@ async def load(port: int, connections: int, messages: int, prefix: str, kind: st
 
 
 if __name__ == "__main__":
-    port, connections, messages, prefix, kind = sys.argv[1:]
-    print(json.dumps(uvloop.run(load(int(port), int(connections), int(messages), prefix, kind))))
+    port, connections, messages, prefix, kind, *rate = sys.argv[1:]
+    asked = load(int(port), int(connections), int(messages), prefix, kind, *map(float, rate))
+    print(json.dumps(uvloop.run(asked)))
