@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -114,11 +114,28 @@ class Partner:
 
 
 @dataclass(frozen=True, slots=True)
+class Marks:
+    """What each part is compiled from, as a digest by its name: equal marks, equal parts. `whole` is that of all."""
+
+    whole: str = ""
+    channels: Mapping[str, str] = field(default_factory=dict)
+    destinations: Mapping[str, str] = field(default_factory=dict)
+    routes: Mapping[str, str] = field(default_factory=dict)
+
+
+Where = tuple[str, int, int]  # a file below the configuration directory, line and column from 1
+
+
+@dataclass(frozen=True, slots=True)
 class Configuration:
-    """Everything that runs. `warnings` are risks accepted by name, listed at start."""
+    """Everything that runs. `warnings` are risks accepted by name, listed at start. `places` say where the source of
+    each channel stands. `number` is its row in the journal, once it has one."""
 
     channels: tuple[Channel, ...]
     partners: tuple[Partner, ...]
     identity: Identity
     warnings: tuple[str, ...] = field(default=())
     triggers: Triggers = field(default_factory=dict)
+    marks: Marks = Marks()
+    places: Mapping[str, Where] = field(default_factory=dict)
+    number: int | None = None

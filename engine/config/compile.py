@@ -10,9 +10,9 @@ from typing import Any
 
 from engine.channel import Body, Channel, Configuration, Route, alone
 from engine.condition import always
+from engine.config.authorities import declared
 from engine.config.chain import bound, gives_of
 from engine.config.files import ChannelFile, Order, RouteEntry
-from engine.config.parts import Part as File
 from engine.config.parts import Parts
 from engine.config.pick import Picked, standards
 from engine.config.routes import pairs
@@ -21,14 +21,15 @@ from engine.message import Answered, Part, Reply, Stop
 from engine.plugin import ChartReader, Feed, Format, Source
 from engine.trigger import ChartSource, Trigger, Triggers
 from formats import fhir, hl7v2
-from store.identity import Authority, Identity
+from store.identity import Identity
 
 MICROS = 1_000_000
 
 
 def compiled(parts: Parts, secret: bytes, warnings: tuple[str, ...]) -> Configuration:
     """Everything that runs. Channels with the same source settings share one source object."""
-    identity = Identity(secret, _authorities(parts.authorities))
+    _writers.cache_clear()  # a plugin may have brought a format of its own
+    identity = Identity(secret, declared(parts.authorities))
     sources: list[Source] = []
     channels = []
     for part in parts.channels.values():
@@ -36,13 +37,6 @@ def compiled(parts: Parts, secret: bytes, warnings: tuple[str, ...]) -> Configur
         channels.append(_channel(replace(file, source=_shared(file.source, sources)), identity, parts))
     triggers = _triggers(channels)
     return Configuration(tuple(channels), tuple(parts.partners.values()), identity, warnings, triggers)
-
-
-def _authorities(part: File) -> list[Authority]:
-    return [
-        Authority(name, s.namespace, frozenset(s.aliases), s.identifies, s.normalise, s.types)
-        for name, s in part.values.get("authorities", {}).items()
-    ]
 
 
 def _shared(source: Source, sources: list[Source]) -> Source:

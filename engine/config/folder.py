@@ -1,18 +1,19 @@
-"""A configuration directory read into trees and tables: the only module here that opens files."""
+"""The files of a configuration as trees and tables, and the site's own plugins."""
 
 from __future__ import annotations
 
 import csv
-import importlib.util
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from types import ModuleType
 
 from engine.config.nodes import Node, parse
 from engine.config.problem import Place, Problem, error
 from engine.config.read import adapters
+from engine.config.snapshot import Files, below
 from engine.config.variables import Variables, expand
 from engine.fault import nearest
 from engine.plugin import REGISTRY
@@ -37,49 +38,45 @@ class Folder:
         return frozenset(value for tree in trees if tree for value in tree.secrets() if value)
 
 
-def open_folder(directory: Path, environment: str | None, environ: Mapping[str, str]) -> Folder:
+def open_folder(directory: Path, files: Files, environment: str | None, environ: Mapping[str, str]) -> Folder:
     """Read everything; a file that is missing where it may be is None."""
     problems: list[Problem] = []
-    variables = Variables(environ, _environment(directory, environment, problems))
-    names = [*_channel_files(directory, problems)]
+    variables = Variables(environ, _environment(files, environment, problems))
+    names = [*_channel_files(files, problems)]
     if not names:
         hint = "put NAME.yaml files into channels/"
         problems.append(error(Place("channels"), "no-channels", f"no channel in {directory}/channels", hint))
-    trees = {name: _tree(directory, name, variables, problems) for name in names}
+    trees = {name: _tree(files, name, variables, problems) for name in names}
     return Folder(
         names=tuple(names),
         channels={name: tree for name, tree in trees.items() if tree},
-        routes=_tree(directory, "routes.yaml", variables, problems),
-        authorities=_tree(directory, "authorities.yaml", variables, problems),
-        tables=_tables(directory, problems),
+        routes=_tree(files, "routes.yaml", variables, problems),
+        authorities=_tree(files, "authorities.yaml", variables, problems),
+        tables=_tables(files, problems),
         problems=tuple(problems),
     )
 
 
-def _channel_files(directory: Path, problems: list[Problem]) -> Iterator[str]:
-    for path in sorted((directory / "channels").glob("*")):
-        name = f"channels/{path.name}"
-        if path.suffix == ".yml":
-            problems.append(error(Place(name), "unread-file", "this file is not read", "rename it to .yaml"))
-        elif path.suffix == ".yaml" and not path.name.endswith(".test.yaml"):
-            yield name
+def _channel_files(files: Files, problems: list[Problem]) -> Iterator[str]:
+    for name in below(files, "channels", ".yml"):
+        problems.append(error(Place(name), "unread-file", "this file is not read", "rename it to .yaml"))
+    yield from below(files, "channels", ".yaml")
 
 
-def text_of(directory: Path, name: str, problems: list[Problem]) -> str | None:
+def text_of(files: Files, name: str, problems: list[Problem]) -> str | None:
     """The text of one file, None if there is none or it is not UTF-8."""
-    path = directory / name
-    if not path.is_file():
+    if (data := files.get(name)) is None:
         return None
     try:
-        return path.read_text("utf-8-sig")
+        return data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n")
     except UnicodeDecodeError as bad:
-        line = path.read_bytes()[: bad.start].count(b"\n") + 1
+        line = data[: bad.start].count(b"\n") + 1
         problems.append(error(Place(name, line), "not-utf8", "the file is not UTF-8", "save it as UTF-8"))
         return None
 
 
-def _tree(directory: Path, name: str, variables: Variables, problems: list[Problem]) -> Node | None:
-    text = text_of(directory, name, problems)
+def _tree(files: Files, name: str, variables: Variables, problems: list[Problem]) -> Node | None:
+    text = text_of(files, name, problems)
     if text is None:
         return None
     tree, wrong = parse(text, name)
@@ -87,13 +84,13 @@ def _tree(directory: Path, name: str, variables: Variables, problems: list[Probl
     return expand(tree, variables, problems) if tree else None
 
 
-def _environment(directory: Path, environment: str | None, problems: list[Problem]) -> Mapping[str, Node]:
+def _environment(files: Files, environment: str | None, problems: list[Problem]) -> Mapping[str, Node]:
     if environment is None:
         return {}
     name = f"environments/{environment}.yaml"
-    text = text_of(directory, name, problems)
+    text = text_of(files, name, problems)
     if text is None:
-        known = [p.stem for p in (directory / "environments").glob("*.yaml")]
+        known = [PurePosixPath(other).stem for other in below(files, "environments", ".yaml")]
         problems.append(
             error(
                 Place(name),
@@ -116,13 +113,12 @@ def _environment(directory: Path, environment: str | None, problems: list[Proble
 COLUMNS = ("from", "to", "display", "system")
 
 
-def _tables(directory: Path, problems: list[Problem]) -> Mapping[str, Table]:
+def _tables(files: Files, problems: list[Problem]) -> Mapping[str, Table]:
     found = {}
-    for path in sorted((directory / "channels" / "tables").glob("*.csv")):
-        name = f"channels/tables/{path.name}"
-        text = text_of(directory, name, problems)
+    for name in below(files, "channels/tables", ".csv"):
+        text, stem = text_of(files, name, problems), PurePosixPath(name).stem
         if text is not None:
-            found[path.stem] = Table(path.stem, _rows(text, name, problems))
+            found[stem] = Table(stem, _rows(text, name, problems))
     return found
 
 
@@ -151,29 +147,40 @@ def _rows(text: str, name: str, problems: list[Problem]) -> Mapping[str, Row]:
     return rows
 
 
-def load_plugins(directory: Path) -> list[Problem]:
-    """Import the site's own plugins/*.py, which register themselves."""
+PLUGINS = "site_plugins"
+
+
+def load_plugins(directory: Path, files: Files) -> list[Problem]:
+    """Run the site's own plugins/*.py, which register themselves, where they are new; forget those that are gone."""
+    modules = {f"{PLUGINS}.{PurePosixPath(name).stem}": name for name in below(files, "plugins", ".py")}
+    kept = {m for m, name in modules.items() if _is(sys.modules.get(m), directory / name, files[name])}
+    for key, thing in list(REGISTRY.items()):
+        if thing.__module__.startswith(f"{PLUGINS}.") and thing.__module__ not in kept:
+            del REGISTRY[key]
     problems = []
-    for path in sorted((directory / "plugins").glob("*.py")):
-        name = f"plugins/{path.name}"
+    for module, name in modules.items():
         try:
-            _import(path)
+            if module not in kept:
+                _import(module, directory / name, files[name])
         except Exception as bad:  # a site's own code may fail in any way
-            problems.append(_broken(name, path, bad))
+            problems.append(_broken(name, directory / name, bad))
     return problems
 
 
-def _import(path: Path) -> None:
+def _is(module: ModuleType | None, path: Path, source: bytes) -> bool:
+    """Is the module what this file says?"""
+    return (getattr(module, "__file__", None), getattr(module, "__source__", None)) == (str(path), source)
+
+
+def _import(name: str, path: Path, source: bytes) -> None:
     """Run the file and read the signatures of what it registers: wrong annotations show here."""
-    name = f"site_plugins.{path.stem}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path.name} is not a Python file")
-    module = importlib.util.module_from_spec(spec)
+    module = ModuleType(name)
+    module.__file__ = str(path)
     sys.modules[name] = module
-    spec.loader.exec_module(module)
+    exec(compile(source, str(path), "exec", dont_inherit=True), module.__dict__)
     for thing in [t for t in REGISTRY.values() if t.__module__ == name]:
         adapters(thing)
+    module.__dict__["__source__"] = source
 
 
 def _broken(name: str, path: Path, bad: Exception) -> Problem:

@@ -70,7 +70,7 @@ def read_cases(
     problems: list[Problem] = []
     for path in sorted((directory / "channels").glob("*.test.yaml")):
         name, channel = f"channels/{path.name}", path.name.removesuffix(".test.yaml")
-        part = _part(directory, name, problems)
+        part = _part(directory, name, path.read_bytes(), problems)
         if channel not in channels:
             text = f'no channel "{channel}"'
             problems.append(error(Place(name), "unknown-channel", text, nearest(channel, channels)))
@@ -81,8 +81,8 @@ def read_cases(
     return found, problems
 
 
-def _part(directory: Path, name: str, problems: list[Problem]) -> File | None:
-    tree, wrong = parse(text_of(directory, name, problems) or "", name)
+def _part(directory: Path, name: str, data: bytes, problems: list[Problem]) -> File | None:
+    tree, wrong = parse(text_of({name: data}, name, problems) or "", name)
     problems.extend(wrong)
     if tree is None:
         return None
