@@ -11,29 +11,45 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import uvloop
 
 from engine.channel import Channel, Configuration
 from engine.engine import Address, Engine
 from engine.journal import SQL
+from engine.journal.configuration import number as row_of
 from engine.logging import configure
 from engine.plugin import discover
-from engine.runtime.compute import Compute, Elsewhere, here, serve, take_apart
+from engine.reload import Candidate
+from engine.runtime import clock
+from engine.runtime.compute import Elsewhere, here, serve, take_apart
+from engine.runtime.current import Made
 from store.database import Down, one
 from store.database.sqlite import Sqlite, create
+from store.identity import Identity
 
 if TYPE_CHECKING:
     from adapters.mllp.client import Ack
     from engine.config.problem import Problem
+    from engine.config.snapshot import Files
 
-Settings = tuple[Path, str | None, bytes]  # what a configuration is compiled from
+
+class Settings(NamedTuple):
+    """What a configuration is compiled from, in every process the same."""
+
+    config: Path
+    env: str | None
+    secret: bytes
+    files: Files
+
+
 HTTP = "127.0.0.1:8080"
 
 
@@ -61,17 +77,17 @@ def run(config: Path, data: Path, env: str | None) -> int:
             print(e, file=sys.stderr)
             return 1
         secret = _secret(connection)
-        configuration = load(config, env, secret)
-        assert not isinstance(configuration, list), "it was sound a moment ago"
+        found = candidate(config, env, secret)
+        if isinstance(found, list):  # it was sound a moment ago
+            return _report(found)
         import web
 
         sys.setswitchinterval(0.002)  # the event loop answers senders; it must not wait long for the worker
         gc.freeze()  # what is here now stays: looking for garbage in it again and again would make senders wait
         gc.set_threshold(20_000, 20, 50)
-        with _compute(configuration, (config, env, secret)) as compute:
-            split = partial(_start, take_apart, (config, env, secret))
-            engine = Engine(configuration, data, connection, compute, split, listen, web.build)
-            return uvloop.run(engine.serve())
+        made = found.start(_numbered(connection, found.configuration))
+        again = partial(candidate, config, env, secret)
+        return uvloop.run(Engine(made, again, data, connection, listen, web.build).serve())
 
 
 def _loopback(text: str) -> Address | None:
@@ -84,13 +100,31 @@ def _loopback(text: str) -> Address | None:
 
 
 def load(
-    config: Path, env: str | None, secret: bytes, environ: Mapping[str, str] = os.environ
+    config: Path,
+    env: str | None,
+    secret: bytes,
+    environ: Mapping[str, str] = os.environ,
+    files: Files | None = None,
+    running: Identity | None = None,
 ) -> Configuration | list[Problem]:
     """Compile a configuration directory with every installed plugin; `secret` is the identity key."""
     from engine.config.load import load as compile_configuration
 
     discover("adapters", "transforms", "engine.standards", "engine.api", "engine.trigger")
-    return compile_configuration(config, env, environ, secret)
+    return compile_configuration(config, env, environ, secret, files, running)
+
+
+def candidate(
+    config: Path, env: str | None, secret: bytes, running: Identity | None = None
+) -> Candidate | list[Problem]:
+    """What is on disk now, compiled, and what starts it; for an engine that runs with the identity `running`."""
+    from engine.config.snapshot import read_files
+
+    files = read_files(config)
+    configuration = load(config, env, secret, files=files, running=running)
+    if isinstance(configuration, list):
+        return configuration
+    return Candidate(configuration, partial(_made, Settings(config, env, secret, files)))
 
 
 def check(config: Path, env: str | None) -> int:
@@ -153,17 +187,13 @@ def _report(problems: Sequence[Problem]) -> int:
     return 1
 
 
-@contextlib.contextmanager
-def _compute(configuration: Configuration, settings: Settings) -> Iterator[Compute]:
+def _made(settings: Settings, configuration: Configuration) -> Made:
     """Where channels are computed: in a process of its own if there is a core for it, else in a thread."""
+    split = partial(_start, take_apart, settings)
     if os.environ.get("CHARTWIRE_COMPUTE", "1" if (os.cpu_count() or 1) > 1 else "0") == "0":
-        yield here({c.name: c for c in configuration.channels})
-        return
+        return Made(configuration, here({c.name: c for c in configuration.channels}), split)
     elsewhere = Elsewhere(partial(_start, serve, settings))
-    try:
-        yield elsewhere
-    finally:
-        elsewhere.close()
+    return Made(configuration, elsewhere, split, elsewhere.await_ready, elsewhere.close)
 
 
 Task = Callable[[Connection, Mapping[str, Channel]], None]
@@ -173,18 +203,18 @@ def _start(task: Task, settings: Settings) -> tuple[BaseProcess, Connection]:
     """A process that compiles the same configuration and does one thing with its channels."""
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_process, args=(theirs, task, *settings), name=task.__name__, daemon=True)
+    process = spawn.Process(target=_process, args=(theirs, task, settings), name=task.__name__, daemon=True)
     process.start()
     theirs.close()
     return process, ours
 
 
-def _process(pipe: Connection, task: Task, config: Path, env: str | None, secret: bytes) -> None:
+def _process(pipe: Connection, task: Task, settings: Settings) -> None:
     configure()
     # Ctrl-C and supervisors signal the whole group; the engine ends us, by closing the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    configuration = load(config, env, secret)
+    configuration = load(settings.config, settings.env, settings.secret, files=settings.files)
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
     if not isinstance(configuration, list):
@@ -200,6 +230,14 @@ def _only_one(data: Path) -> Iterator[bool]:
             yield False
         else:
             yield True
+
+
+def _numbered(connection: Sqlite, configuration: Configuration) -> Configuration:
+    """With its row in the journal, which its messages name."""
+    connection.begin()
+    number = row_of(connection, configuration.marks.whole, clock.now())
+    connection.commit()
+    return replace(configuration, number=number)
 
 
 def _secret(connection: Sqlite) -> bytes:

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 SOCKET = "engine.sock"
 OPERATOR = "chartwire-operator"
 """The header by which the operator on the socket says who he is."""
-PATIENCE = 30.0  # seconds
+PATIENCE = 120.0
+"""Seconds that an answer may take: the engine waits a while for what it has in hand."""
 
 
 class Refused(Exception):
@@ -100,7 +101,10 @@ def _user() -> str:
 
 
 def _told(outcome: Any) -> str:
-    """What an OperationOutcome says."""
-    issue = outcome["issue"][0]
+    """What an OperationOutcome says, a line for each issue."""
+    return "\n".join(_line(issue) for issue in outcome["issue"])
+
+
+def _line(issue: Any) -> str:
     place = issue.get("expression", [""])[0]
     return f"{place} {issue['diagnostics']}" if place else str(issue["diagnostics"])

@@ -7,57 +7,61 @@ import contextlib
 import json
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import structlog
 
-from engine.channel import Channel, Configuration
+from engine.channel import Configuration, Partner
 from engine.journal import SQL
 from engine.journal.spool import Spool
+from engine.lines import Lines
 from engine.message import State
+from engine.plan import WAITING
+from engine.reload import Applied, Read, Reload
 from engine.running import Running
-from engine.runtime.compute import Compute
+from engine.runtime.current import Current, Made
 from engine.runtime.delivery import Dispatcher
+from engine.runtime.destinations import Destinations
 from engine.runtime.filing import Filed
 from engine.runtime.intake import Intake
 from engine.runtime.metrics import Metrics
 from engine.runtime.server import Server, private
-from engine.runtime.splitting import Splitters, Start
+from engine.runtime.sources import Group, Sources
+from engine.runtime.splitting import Splitters
 from engine.runtime.worker import Worker
-from engine.trigger import ChartSource
 from store.database.commit import Committer
 from store.database.sqlite import Sqlite
 from store.reason import Reason
 
 Address = tuple[str, int]
-DRAIN = 10.0  # seconds that deliveries in hand get at a stop
 log = structlog.get_logger("engine")
 
 
 @dataclass
 class Engine:
-    """The engine from start to stop. `web` builds the HTTP application for strangers or for the local operator."""
+    """The engine from start to stop. `made` is what it starts with, `read` compiles what is on disk later. `web` builds
+    the HTTP application for strangers or for the local operator."""
 
-    configuration: Configuration
+    made: Made
+    read: Read
     data: Path
     connection: Sqlite
-    compute: Compute
-    split: Start
     listen: Address
     web: Callable[..., object]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     status: int = 0
     unready: Reason | None = field(default_factory=lambda: Reason("starting", "the engine is starting"))
-    addresses: dict[str, str] = field(default_factory=dict)
+    reloading: set[asyncio.Task[Applied]] = field(default_factory=set)
 
     async def serve(self) -> int:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         self._compose()
+        loop.add_signal_handler(signal.SIGHUP, self._hangup)
         self._warn()
         try:
             async with (
@@ -76,6 +80,7 @@ class Engine:
             for connection in (self.reader, self.connection):
                 connection.close()
             (self.data / "engine.json").unlink(missing_ok=True)
+            self.current.made.close()
         log.info("stopped", status=self.status)
         return self.status
 
@@ -85,43 +90,46 @@ class Engine:
         path = self.data / "chartwire.db"
         self.reader = Sqlite(path, writes=False)
         self.committer = Committer(self.connection, self._dead, self._committed)
-        self.metrics = Metrics(c.name for c in self.configuration.channels)
-        identity = self.configuration.identity
+        self.metrics = Metrics()
         self.spool = Spool(self.data / "spool")
         if swept := self.spool.sweep({name for (name,) in self.reader.all(SQL.spooled)}):
             log.warning("what was never acknowledged is swept from the spool", files=swept)
-        self.dispatchers = {
-            p.name: Dispatcher(p, self.reader, self.committer, self.metrics, identity.origin, self.spool)
-            for p in self.configuration.partners
-        }
-        made, broken = self.configuration, self.connection.broken
-        self.worker = Worker(self.compute, self.reader, self.committer, broken, made, self.spool, self._filed)
-        self.splits = any(channel.split for channel in made.channels)
-        self.splitters = Splitters(self.split, self.reader, self.committer, made, self.spool, self._filed)
-        self.intakes = {
-            channel.name: intake
-            for group in _by_source(made.channels)
-            for intake in (self._intake(group),)
-            for channel in group
-        }
+        self.current = current = Current(self.made)
+        broken = self.connection.broken
+        self.worker = Worker(current, self.reader, self.committer, broken, self.spool, self._filed)
+        self.splitters = Splitters(current, self.reader, self.committer, self.spool, self._filed)
+        self.sources = Sources(self._intake, self._ended)
+        self.destinations = Destinations(self._dispatcher, self._ended)
+        open = partial(Sqlite, path, writes=False)
+        self.lines = Lines(
+            current, self.worker, open, self.sources, self.destinations, self.metrics, self._tell, self._lost
+        )
+        self.reload = Reload(self.read, self.lines, self.reader, self.committer)
         self.running = Running(
-            made, self.reader, self.committer, identity, self.metrics, self._unready,
-            partial(Sqlite, path, writes=False), self.dispatchers, self.intakes, self.spool,
+            self._configuration, self.reader, self.committer, self.metrics, self._unready, open,
+            self.destinations.dispatchers, self.sources.intakes, self.spool, self.reload, self.lines,
         )  # fmt: skip
 
-    def _intake(self, group: Sequence[Channel]) -> Intake:
+    def _configuration(self) -> Configuration:
+        return self.current.made.configuration
+
+    def _intake(self, group: Group, configuration: Configuration) -> Intake:
         return Intake(
-            group, self.spool, self.reader, self.committer, self.configuration, self.metrics, self._filed
+            group, self.spool, self.reader, self.committer, configuration, self.metrics, self._filed
         )
+
+    def _dispatcher(self, partner: Partner) -> Dispatcher:
+        origin = self._configuration().identity.origin
+        return Dispatcher(partner, self.reader, self.committer, self.metrics, origin, self.spool)
 
     def _warn(self) -> None:
         """What an operator should hear at every start."""
-        for warning in self.configuration.warnings:
+        for warning in self._configuration().warnings:
             log.warning("configuration", text=warning)
-        known = {p.name for p in self.configuration.partners}
+        known = {p.name for p in self._configuration().partners}
         for (name,) in self.reader.all(SQL.destinations):
             if name not in known:
-                log.warning("deliveries wait for a destination that is not configured", destination=name)
+                log.warning(WAITING, destination=name)
 
     def _dead(self, error: BaseException) -> None:
         """Nobody can commit any more: stop the process, so that senders see closed connections and try again."""
@@ -132,8 +140,7 @@ class Engine:
 
     def _committed(self) -> None:
         self.worker.wake()
-        if self.splits:
-            self.splitters.wake()
+        self.splitters.wake()
 
     def _unready(self) -> Reason | None:
         if self.unready is None and self.committer.down:  # whoever asks also makes it try again
@@ -148,52 +155,53 @@ class Engine:
             code = ended.reason.code if ended.reason else None
             log.info("message ended", message=ended.message, channel=channel, state=ended.state, code=code)
         for destination, lane in filed.lanes:
-            if dispatcher := self.dispatchers.get(destination):
+            if dispatcher := self.destinations.dispatchers.get(destination):
                 dispatcher.wake(lane)
 
     # -- life
 
     async def _listen(self) -> None:
         """Run the sources until it is time to stop; report readiness when all of them listen."""
-        groups = _by_source(self.configuration.channels)
-        waiting = {group[0].name for group in groups}
-
-        def ready(group: Sequence[Channel], address: str) -> None:
-            for channel in group:
-                self.addresses[channel.name] = address
-            waiting.discard(group[0].name)
-            if not waiting:
-                self._ready()
-
-        if not groups:
-            self._ready()
-        async with asyncio.TaskGroup() as tasks:
-            sources = [tasks.create_task(self._source(group, ready)) for group in groups]
-            await self.stopping.wait()
+        starting, stopping = asyncio.create_task(self._start()), asyncio.create_task(self.stopping.wait())
+        try:
+            await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if starting.done():
+                starting.result()
+            await stopping
+        finally:
+            starting.cancel()
+            stopping.cancel()
             self.unready = self.unready or Reason("stopping", "the engine is stopping")
             log.info("stopping")
-            for source in sources:
-                source.cancel()
+            await asyncio.wait([starting])
+            await self.lines.lock.acquire()  # for good: nobody starts anything any more
+            await self.sources.leave(())
 
-    async def _source(self, group: Sequence[Channel], ready: object) -> None:
-        assert callable(ready)
-        channel = group[0]
-        try:
-            await channel.source.run(self.intakes[channel.name], lambda address: ready(group, address))
-        except OSError as e:
-            why = os.strerror(e.errno) if e.errno else type(e).__name__
-            log.critical(
-                "a source cannot be had", channel=channel.name, address=_address(channel), reason=why
-            )
-            raise
+    async def _start(self) -> None:
+        async with self.lines.lock:
+            await self.lines.listen()
+            self.unready = None
+            self._tell()
+        log.info("ready", http=self.http, sources=self.sources.addresses)
 
-    def _ready(self) -> None:
-        self.unready = None
-        told = {"pid": os.getpid(), "http": f"http://{self.http}", "sources": self.addresses}
+    def _tell(self) -> None:
+        """Where it can be reached."""
+        told = {"pid": os.getpid(), "http": f"http://{self.http}", "sources": self.sources.addresses}
         partial = self.data / "engine.json.new"
         partial.write_text(json.dumps(told))
         partial.replace(self.data / "engine.json")
-        log.info("ready", http=self.http, sources=self.addresses)
+
+    def _hangup(self) -> None:
+        """SIGHUP: as `chartwire apply`."""
+        task = asyncio.create_task(self.reload.apply("SIGHUP", ""))
+        self.reloading.add(task)
+        task.add_done_callback(self.reloading.discard)
+
+    def _lost(self) -> None:
+        """Neither the new sources nor those before can be had."""
+        log.critical("the sources that ran cannot be had again")
+        self.status = 1
+        self.stopping.set()
 
     @contextlib.asynccontextmanager
     async def _background(self, work: object) -> AsyncIterator[None]:
@@ -214,20 +222,11 @@ class Engine:
 
     @contextlib.asynccontextmanager
     async def _deliveries(self) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(d.run()) for d in self.dispatchers.values()]
-        for task in tasks:
-            task.add_done_callback(self._ended)
+        self.lines.deliver()
         try:
             yield
         finally:
-            for dispatcher in self.dispatchers.values():
-                dispatcher.stop()
-            if tasks:
-                _, late = await asyncio.wait(tasks, timeout=DRAIN)
-                for task in late:
-                    task.cancel()
-                if late:
-                    await asyncio.wait(late)
+            await self.destinations.close()
 
     @contextlib.asynccontextmanager
     async def _web(self) -> AsyncIterator[None]:
@@ -239,20 +238,3 @@ class Engine:
             async with tcp.running(), local.running():
                 self.http = f"{host}:{tcp.port}"
                 yield
-
-
-def _address(channel: Channel) -> str:
-    return str(getattr(channel.source, "address", lambda: "")() or "")
-
-
-def _by_source(channels: Sequence[Channel]) -> list[list[Channel]]:
-    """Channels with the same source settings share one listener and are told apart by their `feed:`."""
-    groups: list[list[Channel]] = []
-    for channel in channels:
-        alone = isinstance(channel.source, ChartSource)
-        group = next((g for g in groups if g[0].source == channel.source and not alone), None)
-        if group is None:
-            groups.append([channel])
-        else:
-            group.append(channel)
-    return groups

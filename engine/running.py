@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from engine.channel import Configuration
 from engine.journal.spool import Spool
+from engine.lines import Lines
 from engine.plugin import Intake
+from engine.reload import Reload
 from engine.runtime.delivery import Dispatcher
 from engine.runtime.metrics import Metrics
+from engine.runtime.reading import Open, beside
 from store.database import Connection
 from store.database.commit import Committer
 from store.identity import Identity
@@ -20,26 +22,33 @@ from store.reason import Reason
 T = TypeVar("T")
 
 
-class Reading(Connection, Protocol):
-    def close(self) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Running:
-    """`reader` is a read-only connection for the event loop's thread; writes go through `committer`.
+    """`current` gives the configuration that runs now, which may be another one later.
+
+    `reader` is a read-only connection for the event loop's thread; writes go through `committer`.
     `open` makes another one, for `look`. `unready` says why messages cannot be taken now, or None if they can.
     `dispatchers` by destination, `intakes` by channel."""
 
-    configuration: Configuration
+    current: Callable[[], Configuration]
     reader: Connection
     committer: Committer
-    identity: Identity
     metrics: Metrics
     unready: Callable[[], Reason | None]
-    open: Callable[[], Reading] | None = None
+    open: Open | None = None
     dispatchers: Mapping[str, Dispatcher] = field(default_factory=dict)
     intakes: Mapping[str, Intake] = field(default_factory=dict)
     spool: Spool | None = None
+    reload: Reload | None = None
+    lines: Lines | None = None
+
+    @property
+    def configuration(self) -> Configuration:
+        return self.current()
+
+    @property
+    def identity(self) -> Identity:
+        return self.configuration.identity
 
     def hurry(self, destination: str, lane: int) -> None:
         """A lane may go on, whatever it waited for."""
@@ -48,12 +57,4 @@ class Running:
 
     async def look(self, read: Callable[[Connection], T]) -> T:
         """What a reading finds that may take long, beside the event loop."""
-        return await asyncio.to_thread(self._look, read) if self.open else read(self.reader)
-
-    def _look(self, read: Callable[[Connection], T]) -> T:
-        assert self.open
-        connection = self.open()
-        try:
-            return read(connection)
-        finally:
-            connection.close()
+        return await beside(self.open, read) if self.open else read(self.reader)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from starlette.responses import Response
 
@@ -23,5 +24,12 @@ def outcome(
     """A refusal. `code` is of http://hl7.org/fhir/issue-type; `place` names the element or parameter at fault."""
     issue = {"severity": severity, "code": code, "diagnostics": text}
     told = {**issue, "expression": [place]} if place else issue
-    body = fhir.encode({"resourceType": "OperationOutcome", "issue": [told]})
+    return outcomes(status, [told], headers)
+
+
+def outcomes(
+    status: int, issues: Sequence[Mapping[str, Any]], headers: Mapping[str, str] | None = None
+) -> Response:
+    """Several issues at once."""
+    body = fhir.encode({"resourceType": "OperationOutcome", "issue": list(issues)})
     return Response(body, status, {"cache-control": "no-store", **(headers or {})}, MEDIA_TYPE)

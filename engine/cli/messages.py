@@ -177,6 +177,7 @@ def _head(message: Json) -> None:
         "bytes": message["size"],
         "repeats": message["repeats"] or None,
         "part": f"{message['position']} of message {message['parent']}" if message["parent"] else None,
+        "by": f"configuration {message['configuration']}" if message["configuration"] else None,
         "parts": ", ".join(f"{number} {state}" for state, number in message["parts"].items()),
     }
     for name, value in facts.items():

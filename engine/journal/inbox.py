@@ -105,7 +105,8 @@ def settle(connection: Connection, processed: Processed, now: int) -> None:
     why = (reason.code, reason.text, reason.place) if reason else (None, None, None)
     lane = processed.lane if processed.state in IN_LANE else None
     over = None if processed.state is State.HELD else now
-    row = (processed.state, *why, processed.kind, processed.patient, over, lane, processed.message)
+    what = (processed.kind, processed.patient, over, lane, processed.configuration)
+    row = (processed.state, *why, *what, processed.message)
     connection.run(SQL.settle, row)
 
 
@@ -166,6 +167,18 @@ def read(data: bytes | None, name: str | None, spool: Spool | None) -> bytes:
     if data is not None or name is None or spool is None:
         return data or b""
     return spool.path(name).read_bytes()
+
+
+class Unprocessed(NamedTuple):
+    """What a channel took and has not ended: `moving` by itself, `held` behind a message in trouble."""
+
+    moving: int
+    held: int
+
+
+def unprocessed(connection: Connection, channel: str) -> Unprocessed:
+    """How many there are."""
+    return Unprocessed(*connection.all(SQL.unprocessed, (channel,))[0])
 
 
 class Splitting(NamedTuple):

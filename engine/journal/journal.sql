@@ -34,8 +34,9 @@ FROM message m LEFT JOIN body b ON b.message = m.id
 WHERE m.state = 'RECEIVED' ORDER BY m.id LIMIT $1
 
 -- name: settle
-UPDATE message SET state = $1, code = $2, reason = $3, place = $4, kind = $5, patient = $6, settled = $7, lane = $8
-WHERE id = $9
+UPDATE message SET state = $1, code = $2, reason = $3, place = $4, kind = $5, patient = $6, settled = $7, lane = $8,
+  configuration = $9
+WHERE id = $10
 
 -- name: behind
 SELECT id FROM message WHERE lane = $1 AND id < $2 ORDER BY id LIMIT 1
@@ -48,6 +49,12 @@ SELECT lane FROM message WHERE id = $1 AND lane IS NOT NULL AND state IN ('QUARA
 
 -- name: unhold
 UPDATE message SET state = 'RECEIVED', code = NULL, reason = NULL WHERE lane = $1 AND state = 'HELD' RETURNING id
+
+-- name: unprocessed
+-- how many of a channel are still to be processed, and how many wait behind trouble
+SELECT (SELECT count(*) FROM message WHERE state = 'RECEIVED' AND channel = $1)
+  + (SELECT count(*) FROM message WHERE state = 'SPLITTING' AND channel = $1),
+  (SELECT count(*) FROM message WHERE lane IS NOT NULL AND state = 'HELD' AND channel = $1)
 
 -- name: splitting
 SELECT id, channel, key, peer, spool, repeats FROM message WHERE state = 'SPLITTING' ORDER BY id LIMIT 1

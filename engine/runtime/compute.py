@@ -96,7 +96,7 @@ class Elsewhere:
 
     def _asked(self, batch: Sequence[Waiting]) -> list[Processed] | None:
         """None: the process died of it, and another one runs."""
-        self._await_ready()
+        self.await_ready()
         try:
             self._pipe.send_bytes(pickle.dumps(batch))
             if not self._pipe.poll(self._patience):  # a step that never ends is a death too
@@ -116,8 +116,8 @@ class Elsewhere:
             self._process, self._pipe = self._start()
             self._ready = False
 
-    def _await_ready(self) -> None:
-        """A process that cannot even start is no message's fault: EOFError, and the engine stops."""
+    def await_ready(self) -> None:
+        """Wait until it has compiled. One that cannot even start is no message's fault: EOFError."""
         if not self._ready:
             self._pipe.recv_bytes()
             self._ready = True

@@ -58,6 +58,7 @@ class Dispatcher:
         self._known: set[int] = set()  # lanes that are ready, in delivery, or waiting for their time
         self._again: set[int] = set()  # lanes that got something new while known
         self._waiting: dict[int, asyncio.TimerHandle] = {}
+        self._unsettled: set[int] = set()  # lanes whose last outcome is not durable yet
         self._after: int | None = LOWEST  # where to look for more lanes; None: all are known
         self._missed = False  # a lane that got something new was not known, and there was no room for it
         self._available = asyncio.Event()
@@ -95,6 +96,8 @@ class Dispatcher:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self.partner.connections):
                     group.create_task(self._connection())
+            while self._unsettled:
+                await self._signal(NEVER)
         finally:
             for timer in self._waiting.values():
                 timer.cancel()
@@ -160,6 +163,7 @@ class Dispatcher:
         log.debug("attempt", destination=self.partner.name, delivery=head.id, message=head.message,
                   outcome=type(outcome).__name__, seconds=(clock.now() - began) / 1e6)  # fmt: skip
         self._metrics.attempt(self.partner.name, type(outcome).__name__)
+        self._unsettled.add(lane)
         self._settle(lane, head, outbox.judge(self.partner, head, outcome, clock.now(), random.random()))
         return outcome
 
@@ -188,10 +192,14 @@ class Dispatcher:
 
     def _settled(self, lane: int, head: Head, verdict: Verdict, done: asyncio.Future[list[int]]) -> None:
         if (error := done.exception()) is None:
+            self._unsettled.discard(lane)
             self._return(lane)
             for other in done.result():
                 self.wake(other)
-        elif not isinstance(error, Uncertain):  # keep the verdict until it can be written; the lane waits
+        elif isinstance(error, Uncertain):
+            self._unsettled.discard(lane)
+            self._available.set()
+        else:  # keep the verdict until it can be written; the lane waits
             log.error("outcome not stored", destination=self.partner.name, delivery=head.id, retry_in=1.0)
             asyncio.get_running_loop().call_later(1.0, self._settle, lane, head, verdict)
 

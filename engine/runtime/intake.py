@@ -55,6 +55,18 @@ class Mine(NamedTuple):
     received: Received
 
 
+class Takers(NamedTuple):
+    """The channels behind one source: those that take its messages, those that answer its queries."""
+
+    configuration: Configuration
+    channels: tuple[Channel, ...]
+    answering: tuple[Channel, ...]
+
+    @property
+    def compute(self) -> bool:
+        return any(c.ack == "processed" for c in self.channels)
+
+
 class Intake:
     """The intake of one source: one channel, or several that share it: queries go to the one with `ack: replied`,
     messages to the one whose `feed:` takes them."""
@@ -70,25 +82,27 @@ class Intake:
         filed: Callable[[str, Filed], None],
     ) -> None:
         self.spool = spool
-        self._channels = [c for c in channels if c.answer is None]
-        self._answering = [c for c in channels if c.answer is not None]
-        self._name = channels[0].name
+        self.become(channels, configuration)
         self._reader = Reader(reader)
         self._committer = committer
-        self._identity = configuration.identity
-        self._triggers = configuration.triggers
         self._metrics = metrics
         self._filed = filed
         self._refused_bytes: dict[str, int] = {}
-        self._computes = any(c.ack == "processed" for c in self._channels)
         self._ordered = not isinstance(channels[0].source, FhirSource)  # its clients wait for their answers
         self._turns: dict[str, Future[None]] = {}  # of each peer, the last message that is not submitted yet
 
+    def become(self, channels: Sequence[Channel], configuration: Configuration) -> None:
+        """These take what comes from now on; what is in hand is filed by them too."""
+        taking = tuple(c for c in channels if c.answer is None)
+        answering = tuple(c for c in channels if c.answer is not None)
+        self._name, self._takers = channels[0].name, Takers(configuration, taking, answering)
+
     def __call__(self, received: Received) -> Future[Receipt]:
-        if self._computes and (received.size > BRIEF or received.peer in self._turns):
+        takers = self._takers
+        if takers.compute and (received.size > BRIEF or received.peer in self._turns):
             return asyncio.ensure_future(self._aside(received, *self._turn(received.peer)))
-        body = self._parsed(self._channels, received.body or _head(received))
-        taken = self._take(received, body)
+        body = self._parsed(takers.channels, received.body or _head(received))
+        taken = self._take(takers, received, body)
         if not isinstance(taken, Mine):
             return taken
         channel, received = taken
@@ -110,8 +124,9 @@ class Intake:
         """Parsed and computed beside the event loop, which answers other senders meanwhile; submitted in turn."""
         try:
             whole = received.body or await asyncio.to_thread(_whole, received)
-            body = await asyncio.to_thread(self._parsed, self._channels, whole)
-            taken = self._take(replace(received, body=whole), body)
+            takers = self._takers
+            body = await asyncio.to_thread(self._parsed, takers.channels, whole)
+            taken = self._take(takers, replace(received, body=whole), body)
             asked: Processed | None = None
             if isinstance(taken, Mine) and taken.channel.ack == "processed":
                 asked = await asyncio.to_thread(_computed, *taken, clock.now())
@@ -127,9 +142,9 @@ class Intake:
             return taken
         return self._processed(*taken, asked) if asked else self._stored(*taken)
 
-    def _take(self, received: Received, body: Body | Reason | None) -> Mine | Future[Receipt]:
+    def _take(self, takers: Takers, received: Received, body: Body | Reason | None) -> Mine | Future[Receipt]:
         """Whose it is, under the key that its channel reads; or the refusal."""
-        found = self._channel(self._channels, received, body)
+        found = self._channel(takers.channels, received, body)
         if not isinstance(found, Channel):
             return found
         key = _defect(found.name, found.key, body)
@@ -138,8 +153,9 @@ class Intake:
         return Mine(found, replace(received, key=key) if key else received)
 
     def ask(self, received: Received) -> Future[Receipt]:
-        body = self._parsed(self._answering, received.body)
-        channel = self._channel(self._answering, received, body)
+        answering = self._takers.answering
+        body = self._parsed(answering, received.body)
+        channel = self._channel(answering, received, body)
         if not isinstance(channel, Channel):
             return channel
         made = _defect(channel.name, self._answer, channel, body)
@@ -203,7 +219,8 @@ class Intake:
             receipt = inbox.append(connection, name, received, now)
             if isinstance(receipt, Duplicate):
                 return receipt
-            filed = self._verdict(connection, replace(asked, message=receipt.message), now)
+            by, said = self._now(channel, received, asked, now)
+            filed = self._verdict(connection, by, replace(said, message=receipt.message), now)
             ended.append(filed)
             if filed.processed.state is State.REFUSED and filed.processed.reason:
                 return Refused(filed.processed.reason)
@@ -220,13 +237,21 @@ class Intake:
         future.add_done_callback(told)
         return future
 
-    def _verdict(self, connection: Connection, asked: Processed, now: int) -> Filed:
+    def _now(
+        self, channel: Channel, received: Received, asked: Processed, now: int
+    ) -> tuple[Configuration, Processed]:
+        """What it asks for by the configuration that is current when it is filed."""
+        takers = self._takers
+        mine = next((c for c in takers.channels if c.name == channel.name), channel)
+        said = asked if mine is channel else _computed(mine, received, now)
+        return takers.configuration, replace(said, configuration=takers.configuration.number)
+
+    def _verdict(self, connection: Connection, by: Configuration, asked: Processed, now: int) -> Filed:
         """File it; what would be quarantined or failed is refused instead, with no effect on the chart."""
         if asked.state not in inbox.RENEWABLE:
             connection.run("SAVEPOINT verdict")
-            (filed,) = file_all(
-                connection, self._identity, [asked], now, self._committer.broken, self._triggers
-            )
+            broken = self._committer.broken
+            (filed,) = file_all(connection, by.identity, [asked], now, broken, by.triggers)
             if filed.processed.state not in inbox.RENEWABLE:
                 connection.run("RELEASE verdict")
                 return filed
@@ -234,7 +259,7 @@ class Intake:
             connection.run("RELEASE verdict")
             asked = filed.processed
         refused = replace(asked, state=State.REFUSED, said=(), outgoing=(), relates="")
-        return file(connection, self._identity, refused, now)
+        return file(connection, by.identity, refused, now)
 
     def refuse(self, received: Received, reason: Reason, *, unsupported: bool = False) -> Future[Receipt]:
         """Keep what is not a message for anyone here, within the cap of its peer."""

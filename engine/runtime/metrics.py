@@ -12,7 +12,7 @@ from engine.message import Duplicate, Receipt, Refused, State
 class Metrics:
     """Counters of this process; queue depths and ages are read from the database when they are asked for."""
 
-    def __init__(self, channels: Iterable[str] = ()) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._children: dict[tuple[object, ...], Counter] = {}
         self._received = self._counter("received", "Messages that arrived", "channel")
@@ -24,14 +24,17 @@ class Metrics:
 
         text = "1 while a destination is left in peace after too many failures in a row"
         self._open = Gauge("chartwire_breaker_open", text, ["destination"], registry=self.registry)
-        for channel in channels:  # so that a channel that has had no trouble says 0
+
+    def _counter(self, name: str, text: str, *labels: str) -> Counter:
+        return Counter(f"chartwire_{name}", text, labels, registry=self.registry)
+
+    def begin(self, channels: Iterable[str]) -> None:
+        """A channel that has had no trouble says 0."""
+        for channel in channels:
             for counter in (self._received, self._refused, self._duplicate, self._unavailable):
                 counter.labels(channel)
             for state in (State.STORED, State.QUARANTINED, State.FAILED):
                 self._ended.labels(channel, state)
-
-    def _counter(self, name: str, text: str, *labels: str) -> Counter:
-        return Counter(f"chartwire_{name}", text, labels, registry=self.registry)
 
     def _child(self, counter: Counter, *labels: str) -> Counter:
         """Finding a child by its labels takes longer than counting."""

@@ -1,10 +1,11 @@
-"""What the answer to a query reads: the chart as it is now, by the search parameters of R4."""
+"""Reading: what the answer to a query sees of the chart, and what may take long, beside the event loop."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from store import criteria
 from store.chart import SQL
@@ -13,6 +14,7 @@ from store.identity import key_of
 from store.reason import Reason
 from store.resource import whole
 
+T = TypeVar("T")
 MOST = 1000
 """Resources that one search of an answer gives at most."""
 
@@ -40,3 +42,23 @@ class Reader:
         if key is None or row is None or row[3] is None:
             return None
         return whole(type, key, row[0], row[1], row[3])
+
+
+class Reading(Connection, Protocol):
+    def close(self) -> None: ...
+
+
+Open = Callable[[], Reading]
+
+
+async def beside(open: Open, read: Callable[[Connection], T]) -> T:
+    """What a reading finds, on a connection of its own in a thread of its own."""
+    return await asyncio.to_thread(_read, open, read)
+
+
+def _read(open: Open, read: Callable[[Connection], T]) -> T:
+    connection = open()
+    try:
+        return read(connection)
+    finally:
+        connection.close()

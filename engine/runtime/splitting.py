@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
@@ -17,13 +17,14 @@ from typing import Any, TypeVar
 
 import structlog
 
-from engine.channel import Channel, Configuration
+from engine.channel import Channel
 from engine.journal import SQL, inbox
 from engine.journal.inbox import Splitting
 from engine.journal.spool import Spool
 from engine.message import Outgoing, Part, Processed, Reply, State, Stop
 from engine.runtime import clock
 from engine.runtime.compute import Pieces
+from engine.runtime.current import Current
 from engine.runtime.filing import Filed
 from store.database import Connection, Down
 from store.database.commit import Committer
@@ -31,29 +32,30 @@ from store.reason import Reason
 
 log = structlog.get_logger("splitting")
 T = TypeVar("T")
-Start = Callable[[], tuple[BaseProcess, Pipe]]
 DEFECT = Reason(
     "defect", "taking the message apart failed; a defect of the splitter, or a file like no other"
 )
 
 
 class Splitters:
-    """One message at a time, oldest first; the process ends when there is nothing more to take apart."""
+    """One message at a time, oldest first; the process ends when there is nothing more to take apart.
+
+    A message is taken apart to its end by the configuration that began it: half of its parts by another would not be
+    the same parts. The next one is begun by the configuration that is current then.
+    """
 
     def __init__(
         self,
-        start: Start,
+        current: Current,
         reader: Connection,
         committer: Committer,
-        configuration: Configuration,
         spool: Spool,
         filed: Callable[[str, Filed], None],
     ) -> None:
-        self._start = start
+        self._current = current
+        self._made = current.made  # which the process is of
         self._reader = reader
         self._committer = committer
-        self._channels: Mapping[str, Channel] = {c.name: c for c in configuration.channels}
-        self._identity = configuration.identity
         self._spool = spool
         self._filed = filed
         self._woken = asyncio.Event()
@@ -80,6 +82,9 @@ class Splitters:
             self._threads.shutdown(wait=False)
 
     async def _split(self, whole: Splitting) -> None:
+        if self._made is not self._current.made:
+            self._end()
+            self._made = self._current.made
         log.info("splitting", message=whole.id, channel=whole.channel)
         replies: list[Reply] = []
         stop: Stop | None = None
@@ -107,7 +112,8 @@ class Splitters:
 
     async def _settle(self, whole: Splitting, replies: Sequence[Reply], stop: Stop | None) -> None:
         """Its end state and its answers, in one transaction."""
-        channel = self._channels.get(whole.channel)
+        by = self._made.configuration
+        channel = next((c for c in by.channels if c.name == whole.channel), None)
         routes = [r for r in channel.routes if r.send == "answer"] if channel else []
         attempt = f"+{whole.repeats}" if whole.repeats else ""  # a new attempt has answers of its own
         outgoing = tuple(
@@ -117,8 +123,8 @@ class Splitters:
         )
         state, reason = (stop.state, stop.reason) if stop else (State.SPLIT, None)
         kind = await self._aside(self._kind, whole, channel) if channel else ""
-        ended = Processed(whole.id, state, reason, kind, outgoing=outgoing)
-        lanes = [(out.destination, self._identity.lane(out.destination, out.order)) for out in outgoing]
+        ended = Processed(whole.id, state, reason, kind, outgoing=outgoing, configuration=by.number)
+        lanes = [(out.destination, by.identity.lane(out.destination, out.order)) for out in outgoing]
 
         def work(connection: Connection) -> None:
             now = clock.now()
@@ -158,7 +164,7 @@ class Splitters:
 
     def _ask(self, whole: Splitting, seen: bool) -> None:
         if self._pipe is None:
-            self._process, self._pipe = self._start()
+            self._process, self._pipe = self._made.split()
             self._pipe.recv_bytes()  # ready
         self._pipe.send_bytes(pickle.dumps((whole.channel, self._spool.path(whole.spool), seen)))
 

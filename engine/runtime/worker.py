@@ -6,16 +6,16 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import structlog
 
-from engine.channel import Configuration
 from engine.journal import inbox
 from engine.journal.inbox import Waiting
 from engine.journal.spool import Spool
 from engine.message import Processed
 from engine.runtime import clock
-from engine.runtime.compute import Compute
+from engine.runtime.current import Current, Made
 from engine.runtime.filing import Filed, file_all
 from store.database import Connection, Down
 from store.database.commit import Committer
@@ -25,23 +25,24 @@ log = structlog.get_logger("worker")
 
 
 class Worker:
-    """One batch is computed while the one before it is being committed."""
+    """One batch is computed while the one before it is being committed.
+
+    A batch is filed by the configuration that computed it, and only while that is current: else it is computed again.
+    """
 
     def __init__(
         self,
-        compute: Compute,
+        current: Current,
         reader: Connection,
         committer: Committer,
         broken: Callable[[Exception], bool],
-        configuration: Configuration,
         spool: Spool,
         filed: Callable[[str, Filed], None],
     ) -> None:
-        self._compute = compute
+        self._current = current
         self._reader = reader
         self._committer = committer
         self._broken = broken
-        self._configuration = configuration
         self._spool = spool
         self._filed = filed
         self._woken = asyncio.Event()
@@ -51,10 +52,14 @@ class Worker:
         """There may be something to do."""
         self._woken.set()
 
+    def retire(self, made: Made) -> None:
+        """Close what computed for a configuration that is no longer current, when it has nothing in hand."""
+        self._threads.submit(made.close)
+
     async def run(self) -> None:
         """Until cancelled. What is in hand is finished by the committer; the rest stays in the journal."""
         loop = asyncio.get_running_loop()
-        committing: asyncio.Task[None] | None = None
+        committing: asyncio.Task[bool] | None = None
         held: frozenset[int] = frozenset()  # what is being committed, and still looks as if it were waiting
         try:
             while True:
@@ -64,10 +69,11 @@ class Worker:
                 if not batch and committing is None:
                     await self._woken.wait()
                     continue
-                computed = await loop.run_in_executor(self._threads, self._compute, batch) if batch else []
-                if committing is not None:
-                    await committing
-                committing = asyncio.create_task(self._commit(batch, computed)) if batch else None
+                made = self._current.made
+                computed = await loop.run_in_executor(self._threads, made.compute, batch) if batch else []
+                if committing is not None and not await committing:
+                    batch = []  # what came before it must be computed again, and this one after it
+                committing = asyncio.create_task(self._commit(made, batch, computed)) if batch else None
                 held = frozenset(w.id for w in batch)
         finally:
             if committing is not None:
@@ -75,10 +81,15 @@ class Worker:
                 await asyncio.wait([committing])
             self._threads.shutdown(wait=False)  # what is being computed is still in the journal
 
-    async def _commit(self, batch: Sequence[Waiting], computed: Sequence[Processed]) -> None:
-        def work(connection: Connection) -> list[Filed]:
-            made = self._configuration
-            return file_all(connection, made.identity, computed, clock.now(), self._broken, made.triggers)
+    async def _commit(self, made: Made, batch: Sequence[Waiting], computed: Sequence[Processed]) -> bool:
+        """False: another configuration is current by now, and nothing was filed."""
+        by = made.configuration
+        asked = [replace(each, configuration=by.number) for each in computed]
+
+        def work(connection: Connection) -> list[Filed] | None:
+            if self._current.made is not made:
+                return None
+            return file_all(connection, by.identity, asked, clock.now(), self._broken, by.triggers)
 
         wait, began = 0.1, time.monotonic()
         while True:
@@ -89,6 +100,10 @@ class Worker:
                 log.error("chart unavailable", reason=str(e), retry_in=wait)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, 5.0)
+        if filed is None:
+            log.info("computed again by another configuration", messages=len(batch))
+            return False
         log.debug("filed", messages=len(batch), seconds=round(time.monotonic() - began, 4))
         for waiting, each in zip(batch, filed, strict=True):
             self._filed(waiting.channel, each)
+        return True

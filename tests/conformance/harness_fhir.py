@@ -47,7 +47,7 @@ class Api:
             free.close()
             reader = create(Path(folder) / "chartwire.db")
             running = Running(
-                Configuration((channel,), (), IDENTITY), reader, None, IDENTITY, Metrics(),  # type: ignore[arg-type]
+                lambda: Configuration((channel,), (), IDENTITY), reader, None, Metrics(),  # type: ignore[arg-type]
                 lambda: None, {"fhir": Committed(intake)},
             )  # fmt: skip
             server = Server(build(running, trusted=True), host="127.0.0.1", port=port)

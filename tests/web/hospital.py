@@ -227,7 +227,7 @@ async def opened(data: Path) -> AsyncIterator[Hospital]:
     connection = create(data / "chartwire.db")
     reader = Sqlite(data / "chartwire.db", writes=False)
     committer = Committer(connection, on_death=lambda error: None)
-    running = Running(CONFIGURATION, reader, committer, IDENTITY, Metrics(), lambda: site.unready)
+    running = Running(lambda: CONFIGURATION, reader, committer, Metrics(), lambda: site.unready)
     directory = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
     near = f"/proc/self/fd/{directory}/engine.sock"  # short, however long the directory's name is
     tcp, unix = socket.socket(), socket.socket(socket.AF_UNIX)

@@ -12,7 +12,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from engine.journal import inquiry
+from engine.journal import configuration, inquiry
 from engine.journal.inquiry import Entry, Expectation, Made, Sent
 from engine.message import Delivery
 from engine.running import Running
@@ -95,6 +95,7 @@ def _about(running: Running, entry: Entry) -> dict[str, Any]:
         "troubled": [piece._asdict() for piece in where.troubled],
         "parent": where.parent,
         "position": where.position,
+        "configuration": configuration.of(running.reader, entry.id),
     }
     return {**_entry(entry), **parts, "deliveries": _deliveries(running, entry.id)}
 

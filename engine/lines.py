@@ -1,0 +1,144 @@
+"""What runs of the current configuration: its sources and its destinations, less what is paused."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import structlog
+
+from engine.channel import Configuration, Marks
+from engine.journal import inbox
+from engine.journal.pauses import Name
+from engine.runtime.current import Current, Made
+from engine.runtime.destinations import Destinations
+from engine.runtime.metrics import Metrics
+from engine.runtime.reading import Open, beside
+from engine.runtime.sources import Cannot, Group, Sources, grouped
+from engine.runtime.worker import Worker
+
+READY = 10.0
+"""Seconds that a new source gets to say that it listens; one that dials out may take longer."""
+DRAIN = 20.0
+"""Seconds in which a channel that is removed must have processed what it took."""
+log = structlog.get_logger("engine")
+
+
+class Undrained(Exception):
+    """A channel that is to be removed still has messages to process."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(channel)
+        self.channel = channel
+
+
+@dataclass
+class Lines:
+    """One configuration is replaced by another without a moment in which two of them are in force. `lock` is held by
+    whoever changes what runs; `changed` is called when it may have; `lost` if what ran before cannot run again."""
+
+    current: Current
+    worker: Worker
+    open: Open
+    sources: Sources
+    destinations: Destinations
+    metrics: Metrics
+    changed: Callable[[], None]
+    lost: Callable[[], None]
+    paused: Collection[Name] = ()
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def groups(self, configuration: Configuration) -> list[Group]:
+        """The channels of each source that takes messages: one that is paused stops those that share its source."""
+        groups = grouped(configuration.channels)
+        return [g for g in groups if not any(("channel", c.name) in self.paused for c in g)]
+
+    async def listen(self) -> None:
+        """Start every source; return when all listen. Raises Cannot."""
+        configuration = self.current.made.configuration
+        await self.sources.join(self.groups(configuration), configuration)
+
+    def deliver(self, kept: Collection[str] = ()) -> None:
+        """Deliver to every destination."""
+        configuration = self.current.made.configuration
+        self.metrics.begin(channel.name for channel in configuration.channels)
+        wanted = [p for p in configuration.partners if ("destination", p.name) not in self.paused]
+        self.destinations.become(wanted, kept)
+
+    async def become(self, made: Made) -> None:
+        """Replace the configuration; whoever fails to do so is as before. Raises Cannot, Undrained.
+
+        Sources that are not in it stop first, and answer what they have in hand; channels that are not in it process
+        what they took; then it is current, at once; then its new sources start.
+        """
+        before = self.current.made
+        try:
+            await self._leave(before, made)
+            await self._join(made, before.configuration.marks)
+        except Exception:
+            await self._return(before, made)
+            raise
+        finally:
+            self.changed()
+        self.worker.retire(before)
+
+    async def _return(self, before: Made, made: Made) -> None:
+        try:
+            await self.sources.leave(self.groups(before.configuration))
+            await self._join(before, made.configuration.marks)
+        except Cannot:
+            self.lost()
+        self.worker.retire(made)
+
+    async def obey(self, paused: Collection[Name]) -> None:
+        """Stop what is paused now, start what is not any more. Raises Cannot."""
+        made = self.current.made
+        self.paused = paused
+        await self.sources.leave(self.groups(made.configuration))
+        try:
+            await self._join(made, made.configuration.marks)
+        finally:
+            self.changed()
+
+    async def _leave(self, before: Made, made: Made) -> None:
+        await self.sources.leave(self.groups(made.configuration))
+        removed = _names(before.configuration) - _names(made.configuration)
+        if removed:
+            self._set(replace(before, configuration=_untold(before.configuration, removed)))
+            await self._drained(removed)
+
+    async def _join(self, made: Made, running: Marks) -> None:
+        self._set(made)
+        wanted = made.configuration.marks.destinations
+        self.deliver([name for name, mark in wanted.items() if running.destinations.get(name) == mark])
+        await self.sources.join(self.groups(made.configuration), made.configuration, READY)
+
+    def _set(self, made: Made) -> None:
+        self.current.made = made
+        self.sources.become(self.groups(made.configuration), made.configuration)
+        self.worker.wake()
+
+    async def _drained(self, channels: Iterable[str]) -> None:
+        end = time.monotonic() + DRAIN
+        for channel in channels:
+            look = partial(inbox.unprocessed, channel=channel)
+            while (await beside(self.open, look)).moving:
+                if time.monotonic() > end:
+                    raise Undrained(channel)
+                await asyncio.sleep(0.05)
+
+
+def _names(configuration: Configuration) -> set[str]:
+    return {channel.name for channel in configuration.channels}
+
+
+def _untold(configuration: Configuration, channels: Collection[str]) -> Configuration:
+    """The chart tells these channels nothing more."""
+    told = {
+        type: tuple(trigger for trigger in triggers if trigger.channel not in channels)
+        for type, triggers in configuration.triggers.items()
+    }
+    return replace(configuration, triggers=told)

@@ -1,0 +1,229 @@
+"""A new configuration is put in the place of the one that runs: what is kept keeps its connections, and what is wrong
+changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from engine.cli import main
+from tests.adapters.mllp_peer import Said, acknowledgement, fields, receiver
+from tests.engine_process import port_of
+from tests.flow.installation import AUTHORITIES, NOBODY, Installation, channel, running, until
+from tests.flow.messages import adt
+
+DROP_EAST = "pipeline:\n  - hl7.filter: {when: {not: {PV1-3.1: EAST}}}"
+
+
+def routes(*destinations: tuple[str, int]) -> str:
+    """Everything of `adt` goes to each of these."""
+    lines = ["destinations:"]
+    lines += [f"  {name}: {{mllp: {{host: 127.0.0.1, port: {port}}}}}" for name, port in destinations]
+    lines += ["routes:", *(f"  - {{from: adt, to: {name}}}" for name, _ in destinations)]
+    return "\n".join(lines) + "\n" if destinations else NOBODY
+
+
+async def applied(site: Installation, *arguments: str) -> dict[str, dict[str, str]]:
+    """The plan: what is to become of each part, and its note."""
+    done = await site.command("apply", "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)["plan"]
+    told = json.loads((site.data / "engine.json").read_text())
+    site.sources = told["sources"]
+    return {f"{change['kind']} {change['name']}": change for change in plan}
+
+
+async def test_a_changed_channel_keeps_its_connections(tmp_path: Path) -> None:
+    async with running(
+        tmp_path,
+        {
+            "channels/adt.yaml": channel("adt"),
+            "channels/lab.yaml": channel("lab", "mllp: {port: 0, max_frame: 1MB}"),
+        },
+    ) as site:
+        sender = await site.sender("adt")
+        assert fields(await sender.ask(adt("R1", "R1", ward="EAST")), b"MSA")[1] == "AA"
+        assert (await site.end("R1"))["state"] == "STORED"
+        site.write({"channels/adt.yaml": channel("adt", "mllp: {port: 0}", DROP_EAST)})
+        plan = await applied(site)
+        assert plan["channel adt"]["what"] == "changed"
+        assert plan["channel adt"]["note"] == "its source goes on, with its connections"
+        assert plan["channel lab"]["what"] == "kept"
+        assert fields(await sender.ask(adt("R2", "R2", ward="EAST")), b"MSA")[1] == "AA"
+        assert (await site.end("R2"))["state"] == "FILTERED"
+        hashes = {key: await by(site, key) for key in ("R1", "R2")}
+        assert len(set(hashes.values())) == 2
+        assert all(len(hash) == 32 for hash in hashes.values())
+
+
+async def test_what_is_wrong_changes_nothing_and_all_of_it_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with running(tmp_path, {"channels/adt.yaml": channel("adt")}) as site:
+        sender = await site.sender("adt")
+        wrong = channel("adt").replace("timezone: America/New_York", "timezone: Mars/Olympus")
+        site.write(
+            {"channels/adt.yaml": wrong + "stroe: x\n", "routes.yaml": routes(("x", 0)) + "route: []\n"}
+        )
+        assert main(["check", "--config", str(site.config)]) == 1
+        problems = capsys.readouterr().err.splitlines()[:-1]
+        assert len(problems) >= 3
+        for extra in (), ("--dry-run",):
+            refused = await site.command("apply", *extra)
+            assert refused.returncode == 1
+            assert refused.stderr.splitlines()[:-1] == problems
+        assert fields(await sender.ask(adt("W1", "W1")), b"MSA")[1] == "AA"
+        assert (await site.end("W1"))["state"] == "STORED"
+
+
+async def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path, {"channels/adt.yaml": channel("adt")}) as site:
+        sender = await site.sender("adt")
+        site.write({"channels/adt.yaml": channel("adt", "mllp: {port: 0}", DROP_EAST)})
+        plan = await applied(site, "--dry-run")
+        assert plan["channel adt"]["what"] == "changed"
+        await sender.ask(adt("D1", "D1", ward="EAST"))
+        assert (await site.end("D1"))["state"] == "STORED"
+
+
+async def test_a_channel_moves_to_another_port_unless_that_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        async with running(tmp_path, {"channels/adt.yaml": channel("adt")}) as site:
+            old = await site.sender("adt")
+            site.write({"channels/adt.yaml": channel("adt", f"mllp: {{port: {taken.getsockname()[1]}}}")})
+            refused = await site.command("apply")
+            assert refused.returncode == 1
+            assert refused.stderr.startswith("channels/adt.yaml:3:3: cannot-listen: ")
+            assert fields(await old.ask(adt("P1", "P1")), b"MSA")[1] == "AA"
+            port = free.getsockname()[1]
+            free.close()
+            site.write({"channels/adt.yaml": channel("adt", f"mllp: {{port: {port}}}")})
+            await applied(site)
+            assert await old.answer() == b""
+            assert port_of(site.sources["adt"]) == port
+            new = await site.sender("adt")
+            assert fields(await new.ask(adt("P2", "P2")), b"MSA")[1] == "AA"
+            assert [(await site.end(key))["state"] for key in ("P1", "P2")] == ["STORED"] * 2
+
+
+async def test_channels_come_and_go_and_one_that_goes_processes_what_it_took(tmp_path: Path) -> None:
+    async with running(tmp_path, {"channels/adt.yaml": channel("adt")}) as site:
+        sender = await site.sender("adt")
+        keys = [f"C{n}" for n in range(60)]
+        await sender.send(*(adt(key, key) for key in keys))
+        for _ in keys:
+            await sender.answer()
+        (site.config / "channels/adt.yaml").unlink()
+        site.write({"channels/lab.yaml": channel("lab", "mllp: {port: 0, max_frame: 1MB}")})
+        plan = await applied(site)
+        what = {name: change["what"] for name, change in plan.items()}
+        assert what == {"channel adt": "removed", "channel lab": "added"}
+        assert [*site.sources] == ["lab"]
+        assert await sender.answer() == b""
+        new = await site.sender("lab")
+        assert fields(await new.ask(adt("N1", "N1")), b"MSA")[1] == "AA"
+        ended = [await site.end(key) for key in (*keys, "N1")]
+        assert {message["state"] for message in ended} == {"STORED"}
+
+
+async def test_deliveries_wait_for_a_destination_that_is_gone_and_go_when_it_is_back(tmp_path: Path) -> None:
+    async with receiver() as partner:
+        files = {"channels/adt.yaml": channel("adt"), "routes.yaml": routes(("pager", partner.port))}
+        async with running(tmp_path, files) as site:
+            await partner.stop()
+            sender = await site.sender("adt")
+            await sender.ask(adt("G1", "G1"))
+            await site.deliveries("G1", "QUEUED")
+            site.write({"routes.yaml": routes()})
+            plan = await applied(site)
+            assert plan["destination pager"]["what"] == "removed"
+            waits = "deliveries wait for a destination that is not configured"
+            assert plan["destination pager"]["note"] == waits
+            assert waits in site.log()
+            await partner.start()
+            await site.deliveries("G1", "QUEUED")
+            site.write({"routes.yaml": routes(("pager", partner.port))})
+            await applied(site)
+            await site.deliveries("G1", "DELIVERED")
+            assert len(partner.got) == 1
+
+
+async def test_a_delivery_on_its_way_ends_before_a_changed_destination_takes_over(tmp_path: Path) -> None:
+    answer = asyncio.Event()
+
+    async def late(message: bytes) -> Said:
+        await answer.wait()
+        return acknowledgement(message)
+
+    async with receiver(late) as partner, receiver() as other:
+        files = {"channels/adt.yaml": channel("adt"), "routes.yaml": routes(("pager", partner.port))}
+        async with running(tmp_path, files) as site:
+            sender = await site.sender("adt")
+            await sender.ask(adt("F1", "F1"))
+            await partner.arrived(1)
+            site.write({"routes.yaml": routes(("pager", other.port))})
+            assert (await applied(site))["destination pager"]["what"] == "changed"
+            await sender.ask(adt("F2", "F1"))
+            await site.end("F2")
+            assert other.got == []
+            answer.set()
+            await site.deliveries("F1", "DELIVERED")
+            await site.deliveries("F2", "DELIVERED")
+            assert (len(partner.got), len(other.got)) == (1, 1)
+
+
+async def test_sighup_applies_what_is_on_disk(tmp_path: Path) -> None:
+    async with running(tmp_path, {"channels/adt.yaml": channel("adt")}) as site:
+        sender = await site.sender("adt")
+        site.write({"channels/adt.yaml": channel("adt", "mllp: {port: 0}", DROP_EAST)})
+        await hung_up(site, '"event":"applied"')
+        await sender.ask(adt("H1", "H1", ward="EAST"))
+        assert (await site.end("H1"))["state"] == "FILTERED"
+        site.write({"channels/adt.yaml": "channel: [\n"})
+        await hung_up(site, "channels/adt.yaml:2:1: yaml")
+        await sender.ask(adt("H2", "H2", ward="EAST"))
+        assert (await site.end("H2"))["state"] == "FILTERED"
+
+
+async def hung_up(site: Installation, told: str) -> None:
+    """SIGHUP, and what the log must say then."""
+    assert site.engine.process is not None
+    os.kill(site.engine.process.pid, signal.SIGHUP)
+
+    async def logged() -> bool:
+        return told in site.log()
+
+    await until(logged)
+
+
+async def test_an_authority_gets_names_and_company_but_stays_what_it_is(tmp_path: Path) -> None:
+    async with running(tmp_path, {"channels/adt.yaml": channel("adt")}) as site:
+        sender = await site.sender("adt")
+        await sender.ask(adt("A1", "A1", ids="A1^^^HOSP^MR"))
+        assert (await site.end("A1"))["code"] == "unknown-authority"
+        site.write({"authorities.yaml": AUTHORITIES.replace('"urn:test:mrn"', '"urn:other:mrn"')})
+        refused = await site.command("apply")
+        assert refused.stderr.startswith("authorities.yaml:3:3: needs-restart: ")
+        first, one, two, *rest = AUTHORITIES.strip().splitlines()
+        site.write({"authorities.yaml": "\n".join([first, two, one, *rest])})
+        refused = await site.command("apply")
+        assert refused.stderr.startswith("authorities.yaml:1:1: needs-restart: ")
+        named = AUTHORITIES.replace("[MRN]", "[MRN, HOSP]")
+        site.write({"authorities.yaml": named + '  new: {namespace: "urn:test:new", identifies: true}\n'})
+        await applied(site)
+        await sender.ask(adt("A2", "A2", ids="A2^^^HOSP^MR"))
+        assert (await site.end("A2"))["state"] == "STORED"
+
+
+async def by(site: Installation, key: str) -> str:
+    """The configuration that processed the message, as `messages show` tells it."""
+    message = await site.end(key)
+    shown = await site.command("messages", "show", str(message["id"]), "--json")
+    return str(json.loads(shown.stdout)["configuration"])
