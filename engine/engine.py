@@ -19,6 +19,7 @@ from engine.journal import SQL
 from engine.journal.spool import Spool
 from engine.lines import Lines
 from engine.message import State
+from engine.pausing import Pausing
 from engine.plan import WAITING
 from engine.reload import Applied, Read, Reload
 from engine.running import Running
@@ -104,10 +105,12 @@ class Engine:
         self.lines = Lines(
             current, self.worker, open, self.sources, self.destinations, self.metrics, self._tell, self._lost
         )
+        self.pausing = Pausing(self.lines, self.committer)
+        self.pausing.recall(self.reader)
         self.reload = Reload(self.read, self.lines, self.reader, self.committer)
         self.running = Running(
             self._configuration, self.reader, self.committer, self.metrics, self._unready, open,
-            self.destinations.dispatchers, self.sources.intakes, self.spool, self.reload, self.lines,
+            self.destinations.dispatchers, self.sources.intakes, self.spool, self.reload, self.pausing,
         )  # fmt: skip
 
     def _configuration(self) -> Configuration:

@@ -94,12 +94,16 @@ class Lines:
         self.worker.retire(made)
 
     async def obey(self, paused: Collection[Name]) -> None:
-        """Stop what is paused now, start what is not any more. Raises Cannot."""
-        made = self.current.made
+        """Stop what is paused now, start what is not any more. Raises Cannot: that stays as it was."""
+        made, before = self.current.made, self.paused
         self.paused = paused
         await self.sources.leave(self.groups(made.configuration))
         try:
             await self._join(made, made.configuration.marks)
+            await self.destinations.rest()
+        except Cannot:
+            self.paused = before
+            raise
         finally:
             self.changed()
 

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from engine.channel import Configuration
 from engine.journal.spool import Spool
-from engine.lines import Lines
+from engine.pausing import Pausing
 from engine.plugin import Intake
 from engine.reload import Reload
 from engine.runtime.delivery import Dispatcher
@@ -40,7 +40,7 @@ class Running:
     intakes: Mapping[str, Intake] = field(default_factory=dict)
     spool: Spool | None = None
     reload: Reload | None = None
-    lines: Lines | None = None
+    pausing: Pausing | None = None
 
     @property
     def configuration(self) -> Configuration:
@@ -49,6 +49,10 @@ class Running:
     @property
     def identity(self) -> Identity:
         return self.configuration.identity
+
+    def paused(self, kind: str, name: str) -> bool:
+        """Has an operator paused this `channel` or `destination`?"""
+        return self.pausing is not None and (kind, name) in self.pausing.lines.paused
 
     def hurry(self, destination: str, lane: int) -> None:
         """A lane may go on, whatever it waited for."""

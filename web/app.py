@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from engine.journal.deliveries import Action
 from engine.running import Running
 from web import health, metrics
-from web.admin import apply, audit, case, deliveries, expectations, messages, parking, queues, tokens
+from web.admin import apply, audit, case, deliveries, expectations, messages, parking, pausing, queues, tokens
 from web.bearer import Bearer
 from web.fhir import create, delete, history, metadata, patch, read, search, transaction, update, vread
 from web.fhir.answer import negotiated
@@ -63,6 +63,10 @@ def build(running: Running, *, trusted: bool) -> ASGIApp:
             route("/admin/deliveries/{id:int}", "GET", deliveries.show),
             *(route(f"/admin/deliveries/{a}", "POST", deliveries.acting(a)) for a in Action),
             route("/admin/queues", "GET", queues.listing),
+            route("/admin/pauses", "GET", pausing.listing),
+            route("/admin/drain", "GET", pausing.drain),
+            route("/admin/pause", "POST", pausing.pause),
+            route("/admin/resume", "POST", pausing.resume),
             route("/admin/apply", "POST", apply.apply if trusted else apply.forbidden),
             route("/admin/tokens", "POST", tokens.create if trusted else tokens.forbidden),
             route("/healthz", "GET", health.alive),

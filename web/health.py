@@ -14,7 +14,9 @@ async def alive(running: Running, request: Request) -> Response:
 
 
 async def ready(running: Running, request: Request) -> Response:
-    """Messages can be taken, or why not."""
+    """Messages can be taken, or why not; and what an operator has paused."""
     if reason := running.unready():
         return JSONResponse({"status": "unready", "code": reason.code, "reason": reason.text}, 503)
-    return JSONResponse({"status": "ready"})
+    paused = sorted(running.pausing.lines.paused) if running.pausing else []
+    told = {"paused": [f"{kind} {name}" for kind, name in paused]} if paused else {}
+    return JSONResponse({"status": "ready", **told})

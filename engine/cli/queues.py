@@ -13,8 +13,8 @@ from engine.client import Engine, Refused, refusal
 
 Json = dict[str, Any]
 LANES = ("where", "lane", "state", "head", "behind", "age", "attempts", "due", "why")
-CHANNELS = ("channel", "waiting", "held", "age")
-DESTINATIONS = ("destination", "queued", "held", "parked", "age", "breaker")
+CHANNELS = ("channel", "waiting", "held", "age", "paused")
+DESTINATIONS = ("destination", "queued", "held", "parked", "age", "breaker", "paused")
 
 
 def add(commands: Commands) -> None:
@@ -48,7 +48,11 @@ def _print(found: Json, now: datetime) -> None:
     for columns, rows in ((CHANNELS, found["channels"]), (DESTINATIONS, found["destinations"])):
         if rows:
             print()
-            table(columns, [{**row, "age": age(row["oldest"], now)} for row in rows])
+            table(columns, [_row(row, now) for row in rows])
+
+
+def _row(row: Json, now: datetime) -> Json:
+    return {**row, "age": age(row["oldest"], now), "paused": "paused" if row["paused"] else ""}
 
 
 def _lane(lane: Json, now: datetime) -> Json:

@@ -101,6 +101,11 @@ SELECT 1 FROM shared s JOIN shared o ON o.destination = s.destination AND o.lane
 WHERE s.delivery = $1 AND s.waits = 1 AND o.waits = 1
 LIMIT 1
 
+-- name: undelivered
+SELECT coalesce(sum(CASE WHEN state = 'QUEUED' THEN 1 ELSE 0 END), 0),
+  coalesce(sum(CASE WHEN state = 'HELD' THEN 1 ELSE 0 END), 0)
+FROM delivery WHERE destination = $1 AND state IN ('QUEUED', 'HELD')
+
 -- name: lanes
 -- from one to the next in the index, however much waits in each
 WITH RECURSIVE found (lane) AS (

@@ -49,6 +49,12 @@ def waits(connection: Connection, head: Head) -> bool:
     return bool(head.shared) and one(connection, SQL.waits, (head.id,)) is not None
 
 
+def undelivered(connection: Connection, destination: str) -> tuple[int, int]:
+    """How many wait for a destination, and how many are held."""
+    (queued, held), *_ = connection.all(SQL.undelivered, (destination,))
+    return queued, held
+
+
 def lanes(connection: Connection, destination: str, after: int, limit: int) -> list[int]:
     """Lanes above `after` in which something waits for this destination, in order."""
     rows = connection.all(SQL.lanes, (destination, after, limit))

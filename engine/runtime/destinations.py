@@ -8,7 +8,8 @@ from collections.abc import Callable, Collection, Iterable
 from engine.channel import Partner
 from engine.runtime.delivery import Dispatcher
 
-DRAIN = 10.0  # seconds that deliveries in hand get when the engine stops
+DRAIN = 10.0
+"""Seconds that deliveries in hand get when they are waited for."""
 Ended = Callable[["asyncio.Task[None]"], None]
 
 
@@ -40,6 +41,12 @@ class Destinations:
         if before is not None:
             await asyncio.gather(before, return_exceptions=True)
         await dispatcher.run()
+
+    async def rest(self) -> None:
+        """Wait a while for those that were stopped to settle what they have in hand."""
+        stopped = [task for name, task in self._tasks.items() if name not in self.dispatchers]
+        if stopped:
+            await asyncio.wait(stopped, timeout=DRAIN)
 
     async def close(self) -> None:
         """Send nothing more; what is in hand gets a while to be settled."""

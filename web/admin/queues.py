@@ -36,7 +36,9 @@ async def listing(running: Running, request: Request) -> Response:
     return JSONResponse(
         {
             "lanes": found["lanes"],
-            "channels": [_channel(name, found) for name in {**dict.fromkeys(channels), **found["in"]}],
+            "channels": [
+                _channel(running, name, found) for name in {**dict.fromkeys(channels), **found["in"]}
+            ],
             "destinations": [_destination(running, name, found) for name in sorted(found["names"])],
         },
         headers={"cache-control": "no-store"},
@@ -75,9 +77,12 @@ def _lane(destination: str, found: Lane) -> Json:
     }  # fmt: skip
 
 
-def _channel(name: str, found: Json) -> Json:
+def _channel(running: Running, name: str, found: Json) -> Json:
     waiting, held = found["inbox"].get(name, EMPTY), found["held"].get(name, EMPTY)
-    return {"channel": name, "waiting": waiting.depth, "held": held.depth, "oldest": _oldest(waiting, held)}
+    return {
+        "channel": name, "waiting": waiting.depth, "held": held.depth, "oldest": _oldest(waiting, held),
+        "paused": running.paused("channel", name),
+    }  # fmt: skip
 
 
 def _destination(running: Running, name: str, found: Json) -> Json:
@@ -87,6 +92,7 @@ def _destination(running: Running, name: str, found: Json) -> Json:
     return {
         "destination": name, "queued": queued.depth, "held": held.depth, "parked": parked.depth,
         "oldest": _oldest(queued, held), "breaker": _breaker(dispatcher.pace.open if dispatcher else None),
+        "paused": running.paused("destination", name),
     }  # fmt: skip
 
 

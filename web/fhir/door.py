@@ -12,6 +12,7 @@ from starlette.responses import Response
 from engine.api import FhirSource
 from engine.channel import Channel
 from engine.message import Received
+from engine.plugin import Intake
 from engine.running import Running
 from formats import fhir
 from store.reason import Reason
@@ -21,6 +22,8 @@ from web.outcome import outcome
 HEAD = 64 * 1024
 """Bytes kept of a body that is too long."""
 TYPES = ("application/fhir+json", "application/json", "text/json", "")
+RETRY_AFTER = "60"
+"""Seconds."""
 BRIEF = 64 * 1024
 """Bytes that are parsed while the event loop waits."""
 Json = dict[str, Any]
@@ -28,20 +31,32 @@ _TRANSACTION = re.compile(rb'"type"\s*:\s*"transaction"')
 
 
 class Door(NamedTuple):
-    """The channel whose source is the API, and the longest transaction and batch that it takes."""
+    """The channel whose source is the API, its intake, and the longest transaction and batch that it takes."""
 
     channel: Channel
+    intake: Intake
     max_transaction: int
     max_batch: int
 
 
+def writes(running: Running) -> Channel | None:
+    """The channel that takes what clients write, if there is one."""
+    channels = running.configuration.channels
+    return next((channel for channel in channels if isinstance(channel.source, FhirSource)), None)
+
+
 def door(running: Running) -> Door | Response:
-    """Where writes go; or the refusal of an API that only reads."""
-    for channel in running.configuration.channels:
-        if isinstance(channel.source, FhirSource):
-            return Door(channel, channel.source.max_transaction, channel.source.max_batch)
-    text = "this server only reads: no channel has the source `fhir`"
-    return outcome(405, "not-supported", text, headers={"allow": "GET"})
+    """Where writes go; or the refusal of an API that only reads, or reads for now."""
+    channel = writes(running)
+    if channel is None:
+        text = "this server only reads: no channel has the source `fhir`"
+        return outcome(405, "not-supported", text, headers={"allow": "GET"})
+    if (intake := running.intakes.get(channel.name)) is None:
+        text = f"channel {channel.name} takes nothing for now; try again later"
+        return outcome(503, "transient", text, headers={"retry-after": RETRY_AFTER})
+    source = channel.source
+    assert isinstance(source, FhirSource)
+    return Door(channel, intake, source.max_transaction, source.max_batch)
 
 
 async def sent(
@@ -112,7 +127,7 @@ async def keep(
 ) -> Response:
     """What is no message at all is kept with its reason, within the cap of its peer, and told to the client."""
     received = Received(bytes(raw[:HEAD]) if reason.code == "too-long" else bytes(raw), None, peer(request))
-    receipt = running.intakes[way.channel.name].refuse(received, reason)
+    receipt = way.intake.refuse(received, reason)
     await asyncio.wait([receipt])
     return refused(receipt.result())
 

@@ -13,7 +13,7 @@ from engine.running import Running
 from formats import fhir
 from store.search import COMMON, SUPPORTED
 from web.fhir.answer import answer, base
-from web.fhir.door import Door, door
+from web.fhir.door import writes
 from web.fhir.patch import MEDIA as PATCHES
 
 STARTED = datetime.now(UTC).isoformat(timespec="seconds")
@@ -42,7 +42,7 @@ TYPES = {
 
 
 async def metadata(running: Running, request: Request) -> Response:
-    return answer(request, fhir.encode(statement(base(request), writes=isinstance(door(running), Door))))
+    return answer(request, fhir.encode(statement(base(request), writes=writes(running) is not None)))
 
 
 def statement(url: str, *, writes: bool) -> dict[str, Any]:

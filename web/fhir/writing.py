@@ -44,7 +44,7 @@ async def submit(
     raw = fhir.encode(bundle) if len(entries) <= FEW else await asyncio.to_thread(fhir.encode, bundle)
     if key is not None and _reused(running, way, key, raw):
         return Refused(Reason("conflict", "the Idempotency-Key was used for another request"))
-    receipt = running.intakes[way.channel.name](Received(raw, key, peer(request)))
+    receipt = way.intake(Received(raw, key, peer(request)))
     await asyncio.wait([receipt])  # a client that leaves does not cancel the commit
     return receipt.result()
 
