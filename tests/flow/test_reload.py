@@ -13,11 +13,49 @@ from pathlib import Path
 import pytest
 
 from engine.cli import main
+from engine.client import Engine, Refused
 from tests.adapters.mllp_peer import Said, acknowledgement, fields, receiver
-from tests.engine_process import port_of
+from tests.engine_process import EngineProcess, port_of
 from tests.flow.installation import AUTHORITIES, NOBODY, Installation, channel, running, until
 from tests.flow.messages import adt
 
+PLUGIN = """
+from engine.message import State, Stop
+from engine.plugin import transform
+from formats import hl7v2
+from store.reason import Reason
+
+
+@transform("site.drop")
+def drop(message: hl7v2.Message) -> hl7v2.Message | Stop:
+    \"\"\"Of one ward nothing is wanted.\"\"\"
+    if message.get("PV1-3.1") == "%s":
+        return Stop(State.FILTERED, Reason("dropped", "not wanted"))
+    return message
+"""
+TABLE = """pipeline:
+  - hl7.translate: {field: PV1-3.1, table: wards}
+  - hl7.filter: {when: {not: {PV1-3.1: "${WARD}"}}}"""
+API = """
+channel: api
+source: fhir
+format: fhir
+timezone: UTC
+ack: processed
+store: fhir_to_chart
+"""
+NEWS = """
+channel: news
+source: {chart: {type: Patient, state: [identifier.value]}}
+format: fhir
+timezone: UTC
+"""
+TOLD = """
+destinations:
+  paper: {{files: {{directory: "{out}"}}, system: paper}}
+routes:
+  - {{from: news, to: paper}}
+"""
 DROP_EAST = "pipeline:\n  - hl7.filter: {when: {not: {PV1-3.1: EAST}}}"
 
 
@@ -220,6 +258,107 @@ async def test_an_authority_gets_names_and_company_but_stays_what_it_is(tmp_path
         await applied(site)
         await sender.ask(adt("A2", "A2", ids="A2^^^HOSP^MR"))
         assert (await site.end("A2"))["state"] == "STORED"
+
+
+async def test_what_was_applied_runs_on_whatever_becomes_of_the_files(tmp_path: Path) -> None:
+    """A process that computes and is started again compiles what was applied, not what is on disk by then."""
+    async with running(tmp_path, {"channels/adt.yaml": channel("adt")}) as site:
+        site.write({"channels/adt.yaml": channel("adt", "mllp: {port: 0}", DROP_EAST)})
+        await applied(site)
+        site.write({"channels/adt.yaml": "channel: [\n"})
+        assert site.engine.process is not None
+        for pid in children(site.engine.process.pid):
+            os.kill(pid, signal.SIGKILL)
+        sender = await site.sender("adt")
+        await sender.ask(adt("S1", "S1", ward="EAST"))
+        assert (await site.end("S1"))["state"] == "FILTERED"
+
+
+async def test_a_plugin_that_was_changed_is_run_anew(tmp_path: Path) -> None:
+    files = {
+        "plugins/site.py": PLUGIN % "EAST",
+        "channels/adt.yaml": channel("adt", "mllp: {port: 0}", "pipeline:\n  - site.drop: {}"),
+        "channels/lab.yaml": channel("lab", "mllp: {port: 0, max_frame: 1MB}"),
+    }
+    async with running(tmp_path, files) as site:
+        sender = await site.sender("adt")
+        site.write({"plugins/site.py": PLUGIN % "WEST"})
+        plan = await applied(site)
+        assert [name for name, change in plan.items() if change["what"] == "changed"] == ["channel adt"]
+        await sender.ask(adt("W1", "W1", ward="WEST"))
+        await sender.ask(adt("E1", "E1", ward="EAST"))
+        assert (await site.end("W1"))["state"] == "FILTERED"
+        assert (await site.end("E1"))["state"] == "STORED"
+        (site.config / "plugins/site.py").unlink()
+        refused = await site.command("apply")
+        assert "unknown-transform" in refused.stderr
+
+
+async def test_tables_and_environments_are_read_again(tmp_path: Path) -> None:
+    files = {
+        "channels/tables/wards.csv": "from,to\nEAST,E\n",
+        "channels/adt.yaml": channel("adt", "mllp: {port: 0}", TABLE),
+        "environments/test.yaml": "WARD: WEST\n",
+    }
+    site = Installation(tmp_path, files)
+    site.engine = EngineProcess(site.config, site.data, {"CHARTWIRE_ENV": "test"})
+    try:
+        await site.start()
+        sender = await site.sender("adt")
+        site.write({"channels/tables/wards.csv": "from,to\nEAST,X\n"})
+        assert (await applied(site))["channel adt"]["what"] == "changed"
+        site.write({"environments/test.yaml": "WARD: X\n"})
+        assert (await applied(site))["channel adt"]["what"] == "changed"
+        assert (await applied(site))["channel adt"]["what"] == "kept"
+        await sender.ask(adt("T1", "T1", ward="EAST"))
+        assert (await site.end("T1"))["state"] == "FILTERED"
+        assert await site.stop() == 0
+    finally:
+        site.kill()
+
+
+async def test_the_chart_tells_new_channels_and_those_that_go_hear_nothing_more(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    async with running(tmp_path, {"channels/adt.yaml": channel("adt")}) as site:
+        sender = await site.sender("adt")
+        await sender.ask(adt("T1", "T1"))
+        await site.end("T1")
+        site.write(
+            {"channels/news.yaml": NEWS, "channels/api.yaml": API, "routes.yaml": TOLD.format(out=out)}
+        )
+        await applied(site)
+        await sender.ask(adt("T2", "T2"))
+        await site.end("T2")
+        await asyncio.to_thread(write, site, "T3")
+
+        async def told() -> bool:
+            return len(list(out.glob("[!.]*"))) == 2
+
+        await until(told)
+        for name in ("news", "api"):
+            (site.config / f"channels/{name}.yaml").unlink()
+        site.write({"routes.yaml": NOBODY})
+        await applied(site)
+        await sender.ask(adt("T4", "T4"))
+        assert (await site.end("T4"))["state"] == "STORED"
+        with pytest.raises(Refused, match="only reads"):
+            await asyncio.to_thread(write, site, "T5")
+        assert len(await site.messages(channel="news")) == 2
+
+
+def write(site: Installation, mrn: str) -> None:
+    """What a client writes."""
+    patient = {"resourceType": "Patient", "identifier": [{"system": "urn:test:mrn", "value": mrn}]}
+    with Engine(site.data) as engine:
+        engine.post("/fhir/Patient", patient)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that compute."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    found = [int(child) for task in tasks for child in task.read_text().split()]
+    return [child for child in found if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 async def by(site: Installation, key: str) -> str:
