@@ -56,6 +56,7 @@ HTTP = "127.0.0.1:8080"
 def run(config: Path, data: Path, env: str | None) -> int:
     """Lint, start, serve until SIGTERM or SIGINT, drain. Exit status 0 after a clean stop."""
     configure()
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     listen = _loopback(os.environ.get("CHARTWIRE_HTTP", HTTP))
     if listen is None:
         print(
@@ -214,6 +215,7 @@ def _process(pipe: Connection, task: Task, settings: Settings) -> None:
     # Ctrl-C and supervisors signal the whole group; the engine ends us, by closing the pipe.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     configuration = load(settings.config, settings.env, settings.secret, files=settings.files)
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)

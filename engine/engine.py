@@ -103,7 +103,15 @@ class Engine:
         self.destinations = Destinations(self._dispatcher, self._ended)
         open = partial(Sqlite, path, writes=False)
         self.lines = Lines(
-            current, self.worker, open, self.sources, self.destinations, self.metrics, self._tell, self._lost
+            current,
+            self.worker,
+            open,
+            self.sources,
+            self.destinations,
+            self.committer,
+            self.metrics,
+            self._tell,
+            self._lost,
         )
         self.pausing = Pausing(self.lines, self.committer)
         self.pausing.recall(self.reader)
@@ -143,7 +151,8 @@ class Engine:
 
     def _committed(self) -> None:
         self.worker.wake()
-        self.splitters.wake()
+        if any(channel.split for channel in self._configuration().channels):
+            self.splitters.wake()
 
     def _unready(self) -> Reason | None:
         if self.unready is None and self.committer.down:  # whoever asks also makes it try again

@@ -19,6 +19,7 @@ from engine.runtime.metrics import Metrics
 from engine.runtime.reading import Open, beside
 from engine.runtime.sources import Cannot, Group, Sources, grouped
 from engine.runtime.worker import Worker
+from store.database.commit import Committer
 
 READY = 10.0
 """Seconds that a new source gets to say that it listens; one that dials out may take longer."""
@@ -45,6 +46,7 @@ class Lines:
     open: Open
     sources: Sources
     destinations: Destinations
+    committer: Committer
     metrics: Metrics
     changed: Callable[[], None]
     lost: Callable[[], None]
@@ -69,10 +71,10 @@ class Lines:
         self.destinations.become(wanted, kept)
 
     async def become(self, made: Made) -> None:
-        """Replace the configuration; whoever fails to do so is as before. Raises Cannot, Undrained.
+        """Replace the configuration, or leave all as before. Raises Cannot, Undrained, Down.
 
-        Sources that are not in it stop first, and answer what they have in hand; channels that are not in it process
-        what they took; then it is current, at once; then its new sources start.
+        Channels that are not in it process what they took; sources that are not in it stop, and answer what they have
+        in hand; then it is current, at once; then its new sources start.
         """
         before = self.current.made
         try:
@@ -108,11 +110,20 @@ class Lines:
             self.changed()
 
     async def _leave(self, before: Made, made: Made) -> None:
+        if removed := _names(before.configuration) - _names(made.configuration):
+            await self._remove(before, removed)
         await self.sources.leave(self.groups(made.configuration))
-        removed = _names(before.configuration) - _names(made.configuration)
-        if removed:
-            self._set(replace(before, configuration=_untold(before.configuration, removed)))
-            await self._drained(removed)
+
+    async def _remove(self, before: Made, removed: Collection[str]) -> None:
+        """These channels take nothing more, are told nothing more by the chart, and process what they took."""
+        less = replace(before, configuration=_untold(before.configuration, removed))
+        staying = [[c for c in group if c.name not in removed] for group in self.groups(before.configuration)]
+        groups = [group for group in staying if group]
+        await self.sources.leave(groups)
+        self.current.made = less
+        self.sources.become(groups, less.configuration)
+        await self.committer.submit(lambda connection: None)  # what was under way before is durable now
+        await self._drained(removed)
 
     async def _join(self, made: Made, running: Marks) -> None:
         self._set(made)

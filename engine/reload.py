@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -69,7 +70,8 @@ class Reload:
             plan = self._planned(read)
             if all(change.what == "kept" for change in plan):
                 return Applied(plan)
-            problems = await self._become(read, who, why, plan)
+            if problems := await self._become(read, who, why, plan):
+                await self._failed(read.configuration, who, problems)
             return self._told(problems) if problems else Applied(plan)
 
     def _told(self, problems: Sequence[Problem]) -> Applied:
@@ -133,6 +135,13 @@ class Reload:
         for change in plan:
             if change.note == WAITING:
                 log.warning(WAITING, destination=change.name)
+
+    async def _failed(self, made: Configuration, who: str, problems: Sequence[Problem]) -> None:
+        """The record says that it did not come to that."""
+        rows = {"configuration": made.marks.whole, "codes": [problem.code for problem in problems]}
+        act = Act(who, "configuration.failed", rows)
+        with contextlib.suppress(Down, Uncertain):
+            await self.committer.submit(lambda connection: record(connection, act, clock.now()), first=True)
 
     async def _recorded(self, made: Configuration, act: Act) -> int:
         def work(connection: Connection) -> int:

@@ -171,6 +171,25 @@ async def test_channels_come_and_go_and_one_that_goes_processes_what_it_took(tmp
         assert {message["state"] for message in ended} == {"STORED"}
 
 
+async def test_a_channel_goes_from_a_source_that_stays(tmp_path: Path) -> None:
+    feed = "feed: {MSH-3.1: %s}"
+    files = {
+        "channels/one.yaml": channel("one", "mllp: {port: 0}", feed % "ADT1"),
+        "channels/two.yaml": channel("two", "mllp: {port: 0}", feed % "ADT2"),
+    }
+    async with running(tmp_path, files) as site:
+        sender = await site.sender("one")
+        keys = [f"S{n}" for n in range(60)]
+        await sender.send(*(adt(key, key, sender="ADT2") for key in keys))
+        (site.config / "channels/two.yaml").unlink()
+        await applied(site)
+        answers = [fields(await sender.answer(), b"MSA")[1] for _ in keys]
+        assert {(await site.end(key))["state"] for key in keys} == {"STORED"}
+        assert set(answers) == {"AA"}
+        assert fields(await sender.ask(adt("N1", "N1", sender="ADT2")), b"MSA")[1] == "AR"
+        assert fields(await sender.ask(adt("N2", "N2")), b"MSA")[1] == "AA"
+
+
 async def test_deliveries_wait_for_a_destination_that_is_gone_and_go_when_it_is_back(tmp_path: Path) -> None:
     async with receiver() as partner:
         files = {"channels/adt.yaml": channel("adt"), "routes.yaml": routes(("pager", partner.port))}
@@ -226,6 +245,7 @@ async def test_sighup_applies_what_is_on_disk(tmp_path: Path) -> None:
         assert (await site.end("H1"))["state"] == "FILTERED"
         site.write({"channels/adt.yaml": "channel: [\n"})
         await hung_up(site, "channels/adt.yaml:2:1: yaml")
+        assert "process died" not in site.log()
         await sender.ask(adt("H2", "H2", ward="EAST"))
         assert (await site.end("H2"))["state"] == "FILTERED"
 
@@ -233,7 +253,7 @@ async def test_sighup_applies_what_is_on_disk(tmp_path: Path) -> None:
 async def hung_up(site: Installation, told: str) -> None:
     """SIGHUP, and what the log must say then."""
     assert site.engine.process is not None
-    os.kill(site.engine.process.pid, signal.SIGHUP)
+    os.killpg(site.engine.process.pid, signal.SIGHUP)  # as a terminal sends it: to every process
 
     async def logged() -> bool:
         return told in site.log()
