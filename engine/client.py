@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 SOCKET = "engine.sock"
 OPERATOR = "chartwire-operator"
 """The header by which the operator on the socket says who he is."""
-PATIENCE = 120.0
-"""Seconds that an answer may take: the engine waits a while for what it has in hand."""
+PATIENCE = 30.0  # seconds
+LONG = 120.0
+"""Seconds for what waits until the engine has answered or processed what it has in hand."""
 
 
 class Refused(Exception):
@@ -35,8 +36,9 @@ def refusal(error: Refused) -> int:
 class Engine:
     """A connection to the engine that runs on a data directory."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, patience: float = PATIENCE) -> None:
         self._data = data
+        self._patience = patience
         self._connection: HTTPConnection | None = None
 
     def __enter__(self) -> Self:
@@ -56,7 +58,7 @@ class Engine:
 
     def _socket(self) -> socket.socket:
         made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        made.settimeout(PATIENCE)
+        made.settimeout(self._patience)
         directory = os.open(self._data, os.O_RDONLY | os.O_DIRECTORY)
         try:  # the directory's own name may be longer than a socket's may be (unix(7): 107 bytes)
             made.connect(f"/proc/self/fd/{directory}/{SOCKET}")

@@ -103,19 +103,12 @@ class Engine:
         self.destinations = Destinations(self._dispatcher, self._ended)
         open = partial(Sqlite, path, writes=False)
         self.lines = Lines(
-            current,
-            self.worker,
-            open,
-            self.sources,
-            self.destinations,
-            self.committer,
-            self.metrics,
-            self._tell,
-            self._lost,
-        )
+            current, self.worker, open, self.sources, self.destinations, self.committer, self.metrics,
+            self._tell, self._lost,
+        )  # fmt: skip
         self.pausing = Pausing(self.lines, self.committer)
         self.pausing.recall(self.reader)
-        self.reload = Reload(self.read, self.lines, self.reader, self.committer)
+        self.reload = Reload(self.read, self.lines, self.committer)
         self.running = Running(
             self._configuration, self.reader, self.committer, self.metrics, self._unready, open,
             self.destinations.dispatchers, self.sources.intakes, self.spool, self.reload, self.pausing,
@@ -186,8 +179,7 @@ class Engine:
             self.unready = self.unready or Reason("stopping", "the engine is stopping")
             log.info("stopping")
             await asyncio.wait([starting])
-            await self.lines.lock.acquire()  # for good: nobody starts anything any more
-            await self.sources.leave(())
+            await self.lines.stop()
 
     async def _start(self) -> None:
         async with self.lines.lock:

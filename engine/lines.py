@@ -51,6 +51,7 @@ class Lines:
     changed: Callable[[], None]
     lost: Callable[[], None]
     paused: Collection[Name] = ()
+    stopped: bool = False
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def groups(self, configuration: Configuration) -> list[Group]:
@@ -69,6 +70,12 @@ class Lines:
         self.metrics.begin(channel.name for channel in configuration.channels)
         wanted = [p for p in configuration.partners if ("destination", p.name) not in self.paused]
         self.destinations.become(wanted, kept)
+
+    async def stop(self) -> None:
+        """Every source answers what it has in hand and stops; nothing is started any more."""
+        async with self.lock:
+            self.stopped = True
+            await self.sources.leave(())
 
     async def become(self, made: Made) -> None:
         """Replace the configuration, or leave all as before. Raises Cannot, Undrained, Down.
@@ -97,6 +104,8 @@ class Lines:
 
     async def obey(self, paused: Collection[Name]) -> None:
         """Stop what is paused now, start what is not any more. Raises Cannot: that stays as it was."""
+        if self.stopped:
+            return
         made, before = self.current.made, self.paused
         self.paused = paused
         await self.sources.leave(self.groups(made.configuration))

@@ -19,6 +19,7 @@ from engine.lines import DRAIN, Lines, Undrained
 from engine.plan import WAITING, Change, planned
 from engine.runtime import clock
 from engine.runtime.current import Made
+from engine.runtime.reading import beside
 from engine.runtime.sources import Cannot, listening
 from store.database import Connection, Down, Uncertain
 from store.database.commit import Committer
@@ -52,14 +53,13 @@ class Reload:
 
     read: Read
     lines: Lines
-    reader: Connection
     committer: Committer
 
     async def plan(self) -> Applied:
         """What would change."""
         async with self.lines.lock:
             read = await self._read()
-            return read if isinstance(read, Applied) else Applied(self._planned(read))
+            return read if isinstance(read, Applied) else Applied(await self._planned(read))
 
     async def apply(self, who: str, why: str) -> Applied:
         """Change it. What is not taken by every part is taken by none."""
@@ -67,7 +67,7 @@ class Reload:
             read = await self._read()
             if isinstance(read, Applied):
                 return self._told(read.problems)
-            plan = self._planned(read)
+            plan = await self._planned(read)
             if all(change.what == "kept" for change in plan):
                 return Applied(plan)
             if problems := await self._become(read, who, why, plan):
@@ -81,6 +81,8 @@ class Reload:
         return Applied(problems=problems)
 
     async def _read(self) -> Candidate | Applied:
+        if self.lines.stopped:
+            return Applied(problems=[error(FOLDER, "stopping", "the engine is stopping", "start it again")])
         identity = self.lines.current.made.configuration.identity
         read = await asyncio.to_thread(self.read, identity)
         if isinstance(read, list):
@@ -88,8 +90,9 @@ class Reload:
         problems = await asyncio.to_thread(lambda: list(self._taken(read.configuration)))
         return Applied(problems=problems) if problems else read
 
-    def _planned(self, read: Candidate) -> list[Change]:
-        queued = {name for (name,) in self.reader.all(SQL.destinations)}
+    async def _planned(self, read: Candidate) -> list[Change]:
+        rows = await beside(self.lines.open, lambda connection: connection.all(SQL.destinations))
+        queued = {name for (name,) in rows}
         return planned(self.lines.current.made.configuration, read.configuration, queued)
 
     def _taken(self, new: Configuration) -> Iterator[Problem]:

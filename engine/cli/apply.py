@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.cli.messages import table
 from engine.cli.options import Commands, as_json, data, reasoned
-from engine.client import Engine, Refused
+from engine.client import LONG, Engine, Refused
 
 Json = dict[str, Any]
 COLUMNS = ("what", "kind", "name", "note")
@@ -28,7 +28,7 @@ def apply(asked: argparse.Namespace) -> int:
     """Exit status 1 if nothing was applied, for whatever reason."""
     request = {"dry_run": asked.dry_run, "why": asked.why or "the files were changed"}
     try:
-        with Engine(asked.data) as engine:
+        with Engine(asked.data, LONG) as engine:
             found = engine.post("/admin/apply", request)
     except Refused as error:
         print(error, file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.cli.messages import local, table
 from engine.cli.options import Commands, data, reasoned
-from engine.client import Engine, Refused, refusal
+from engine.client import LONG, Engine, Refused, refusal
 
 Json = dict[str, Any]
 COLUMNS = ("kind", "name", "since", "who", "why")
@@ -43,7 +43,7 @@ def _common(command: argparse.ArgumentParser) -> None:
 def pause(asked: argparse.Namespace) -> int:
     """Return when all that was in hand is answered."""
     try:
-        with Engine(asked.data) as engine:
+        with Engine(asked.data, LONG) as engine:
             if asked.name is None:
                 return _list(engine)
             _change(engine, asked, "pause")
@@ -54,7 +54,7 @@ def pause(asked: argparse.Namespace) -> int:
 
 def resume(asked: argparse.Namespace) -> int:
     try:
-        with Engine(asked.data) as engine:
+        with Engine(asked.data, LONG) as engine:
             _change(engine, asked, "resume")
     except Refused as error:
         return refusal(error)
@@ -65,7 +65,7 @@ def drain(asked: argparse.Namespace) -> int:
     """A channel is paused first and a destination last, for it is to get what waits for it. Exit status 1 if something
     is held that only a person can let go."""
     try:
-        with Engine(asked.data) as engine:
+        with Engine(asked.data, LONG) as engine:
             found = _left(engine, asked.name)
             if asked.dry_run or found["kind"] == "channel":
                 _change(engine, asked, "pause")

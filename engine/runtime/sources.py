@@ -91,8 +91,8 @@ class Sources:
         """What arrives or is in hand from now on is taken by the channels of this configuration. At once."""
         channels = {channel.name: channel for channel in configuration.channels}
         for left in self._left:  # of the API something may be in hand yet
-            if same := [channels[channel.name] for channel in left.group if channel.name in channels]:
-                left.intake.become(same, configuration)
+            if still := [channels[channel.name] for channel in left.group if channel.name in channels]:
+                left.intake.become(still, configuration)
         for group in groups:
             if listening := self._serving(group):
                 listening.group = group

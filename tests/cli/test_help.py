@@ -11,7 +11,7 @@ import pytest
 from engine.cli import parser
 from tests.cli.conftest import ROOT, Chartwire
 
-COMMANDS = ("run", "check", "test", "send", "messages", "queues", "list", "token")
+COMMANDS = ("run", "check", "test", "apply", "pause", "send", "messages", "queues", "list", "token")
 PROBE = """
 import json, sys
 before = set(sys.modules)
