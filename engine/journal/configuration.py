@@ -15,6 +15,11 @@ def number(connection: Connection, hash: str, now: int) -> int:
     return id
 
 
+def judged(connection: Connection, message: int, number: int | None) -> None:
+    """A message that no channel processed was refused by this one. The commit is the caller's."""
+    connection.run(SQL.judged, (number, message))
+
+
 def of(connection: Connection, message: int) -> str | None:
     """The hash of the configuration that processed a message; None while none has."""
     row = one(connection, SQL.of, (message,))

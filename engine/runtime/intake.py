@@ -13,6 +13,7 @@ import structlog
 from engine.api import FhirSource
 from engine.channel import Body, Channel, Configuration
 from engine.journal import SQL, audit, inbox
+from engine.journal.configuration import judged
 from engine.journal.inbox import Waiting
 from engine.journal.spool import Spool
 from engine.message import (
@@ -272,7 +273,8 @@ class Intake:
             if (used := self._refused_bytes.get(received.peer)) is None:
                 used = connection.all(SQL.refused_by, (received.peer,))[0][0]
             keep = used + received.size <= REFUSED_BYTES_PER_PEER
-            inbox.refuse(connection, name, received, now, reason, keep)
+            id = inbox.refuse(connection, name, received, now, reason, keep)
+            judged(connection, id, self._takers.configuration.number)
             self._refused_bytes[received.peer] = used + received.size if keep else used
             return Refused(reason, unsupported)
 

@@ -33,6 +33,36 @@ def drop(message: hl7v2.Message) -> hl7v2.Message | Stop:
         return Stop(State.FILTERED, Reason("dropped", "not wanted"))
     return message
 """
+HALVES = """
+from pathlib import Path
+
+from engine.plugin import Part, splitter
+
+
+@splitter("site.halves")
+def halves(path, feed, seen, *, mark: str, go: str):
+    \"\"\"Two parts, and between them it waits to be told to go on.\"\"\"
+    whole = path.read_bytes()
+    key = whole.split(b"|")[9].decode()
+    for n in (1, 2):
+        name = f"{key}-{mark}{n}"
+        yield Part(whole.replace(key.encode(), name.encode()), name)
+        if n == 1:
+            Path(go).read_text()
+"""
+SLOW = """
+from pathlib import Path
+
+from engine.plugin import transform
+from formats import hl7v2
+
+
+@transform("site.slow")
+def slow(message: hl7v2.Message, *, go: str) -> hl7v2.Message:
+    \"\"\"Waits to be told to go on.\"\"\"
+    Path(go).read_text()
+    return message
+"""
 TABLE = """pipeline:
   - hl7.translate: {field: PV1-3.1, table: wards}
   - hl7.filter: {when: {not: {PV1-3.1: "${WARD}"}}}"""
@@ -56,6 +86,7 @@ destinations:
 routes:
   - {{from: news, to: paper}}
 """
+WHY = ("--why", "a new pump")
 DROP_EAST = "pipeline:\n  - hl7.filter: {when: {not: {PV1-3.1: EAST}}}"
 
 
@@ -151,6 +182,33 @@ async def test_a_channel_moves_to_another_port_unless_that_is_taken(tmp_path: Pa
             assert [(await site.end(key))["state"] for key in ("P1", "P2")] == ["STORED"] * 2
 
 
+async def test_if_a_new_source_does_not_start_all_is_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/wrong.pem").write_text("no certificate")
+    async with receiver() as partner:
+        files = {
+            "channels/adt.yaml": channel("adt"),
+            "channels/lab.yaml": channel("lab", "mllp: {port: 0, max_frame: 1MB}"),
+            "routes.yaml": routes(("pager", partner.port)),
+        }
+        async with running(tmp_path, files) as site:
+            lab = await site.sender("lab")
+            old = await site.sender("adt")
+            secure = channel("adt", "mllp: {port: 0, certificate: wrong.pem}", DROP_EAST)
+            site.write({"channels/adt.yaml": secure, "routes.yaml": NOBODY})
+            refused = await site.command("apply", *WHY)
+            assert refused.stderr.startswith("channels/adt.yaml:3:3: cannot-listen: "), refused.stderr
+            assert await old.answer() == b""
+            site.sources = json.loads((site.data / "engine.json").read_text())["sources"]
+            sender = await site.sender("adt")
+            assert fields(await sender.ask(adt("O1", "O1", ward="EAST")), b"MSA")[1] == "AA"
+            await site.deliveries("O1", "DELIVERED")
+            assert fields(await lab.ask(adt("O2", "O2")), b"MSA")[1] == "AA"
+            acts = (await site.command("audit", "list", "--json")).stdout.splitlines()
+            told = [(act["what"], act["why"]) for act in map(json.loads, acts)]
+            assert told[:2] == [("configuration.failed", ""), ("configuration.apply", WHY[1])]
+
+
 async def test_channels_come_and_go_and_one_that_goes_processes_what_it_took(tmp_path: Path) -> None:
     async with running(tmp_path, {"channels/adt.yaml": channel("adt")}) as site:
         sender = await site.sender("adt")
@@ -169,6 +227,29 @@ async def test_channels_come_and_go_and_one_that_goes_processes_what_it_took(tmp
         assert fields(await new.ask(adt("N1", "N1")), b"MSA")[1] == "AA"
         ended = [await site.end(key) for key in (*keys, "N1")]
         assert {message["state"] for message in ended} == {"STORED"}
+
+
+async def test_a_channel_that_cannot_process_what_it_took_does_not_go(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    files = {
+        "plugins/slow.py": SLOW,
+        "channels/adt.yaml": channel("adt", "mllp: {port: 0}", f"pipeline: [{{site.slow: {{go: '{go}'}}}}]"),
+        "channels/lab.yaml": channel("lab", "mllp: {port: 0, max_frame: 1MB}"),
+    }
+    async with running(tmp_path, files) as site:
+        assert fields(await (await site.sender("adt")).ask(adt("Z1", "Z1")), b"MSA")[1] == "AA"
+        text = (site.config / "channels/adt.yaml").read_text()
+        (site.config / "channels/adt.yaml").unlink()
+        refused = await site.command("apply")
+        assert "not-drained" in refused.stderr
+        site.write({"channels/adt.yaml": text})
+        assert {change["what"] for change in (await applied(site)).values()} == {"kept"}
+        again = await site.sender("adt")
+        assert fields(await again.ask(adt("Z2", "Z2")), b"MSA")[1] == "AA"
+        for key in ("Z1", "Z2"):
+            (await asyncio.to_thread(go.open, "w")).close()
+            assert (await site.end(key))["state"] == "STORED"
 
 
 async def test_a_channel_goes_from_a_source_that_stays(tmp_path: Path) -> None:
@@ -335,6 +416,28 @@ async def test_tables_and_environments_are_read_again(tmp_path: Path) -> None:
         assert await site.stop() == 0
     finally:
         site.kill()
+
+
+async def test_an_interchange_is_taken_apart_to_its_end_by_what_began_it(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    os.mkfifo(go)
+    split = f"split: {{site.halves: {{mark: %s, go: '{go}'}}}}"
+    files = {
+        "plugins/halves.py": HALVES,
+        "channels/adt.yaml": channel("adt", "mllp: {port: 0}", split % "X"),
+    }
+    async with running(tmp_path, files) as site:
+        sender = await site.sender("adt")
+        assert fields(await sender.ask(adt("FIRST", "F")), b"MSA")[1] == "AA"
+        with await asyncio.to_thread(go.open, "w"):  # it stands between its parts
+            site.write({"channels/adt.yaml": channel("adt", "mllp: {port: 0}", split % "Y")})
+            assert (await applied(site))["channel adt"]["what"] == "changed"
+        assert fields(await sender.ask(adt("SECOND", "F")), b"MSA")[1] == "AA"
+        (await asyncio.to_thread(go.open, "w")).close()
+        for key in ("FIRST-X1", "FIRST-X2", "SECOND-Y1", "SECOND-Y2"):
+            assert (await site.end(key))["state"] == "STORED"
+        assert len(await site.messages()) == 6
+        assert await by(site, "FIRST") != await by(site, "FIRST-X1") == await by(site, "SECOND")
 
 
 async def test_the_chart_tells_new_channels_and_those_that_go_hear_nothing_more(tmp_path: Path) -> None:
