@@ -48,7 +48,7 @@ class Api:
             reader = create(Path(folder) / "chartwire.db")
             running = Running(
                 lambda: Configuration((channel,), (), IDENTITY), reader, None, Metrics(),  # type: ignore[arg-type]
-                lambda: None, {"fhir": Committed(intake)},
+                lambda: None, intakes={"fhir": Committed(intake)},
             )  # fmt: skip
             server = Server(build(running, trusted=True), host="127.0.0.1", port=port)
             async with server.running():
