@@ -271,7 +271,8 @@ class _Filing:
             self.unresolved -= nodes
             merges = [row for n in nodes for row in self.connection.all(SQL.merges, (n,))]
             claims = [row for n in nodes for row in self.connection.all(SQL.claims, (n,))]
-            result = survivors(nodes, merges, claims)
+            keys = {n: bytes(self.connection.all(SQL.key_of, (n,))[0][0]) for n in nodes}
+            result = survivors(keys, merges, claims)
             self._settle_survivors(result)
             honoured.update({(p, s) for _, p, s in claims} - result.contested)
             contested |= result.contested

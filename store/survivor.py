@@ -7,7 +7,7 @@ the one who claimed it first by the source's clock holds it, until a merge makes
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 Edge = tuple[bytes, int, int]  # clock, prior, survivor
@@ -20,16 +20,21 @@ class Survivors(NamedTuple):
     contested: frozenset[tuple[int, int]]
 
 
-def survivors(nodes: Iterable[int], merges: Iterable[Edge], claims: Iterable[Edge]) -> Survivors:
-    """Fold the links of one group. `claims` hold the earliest clock per (prior, survivor)."""
+def survivors(nodes: Mapping[int, bytes], merges: Iterable[Edge], claims: Iterable[Edge]) -> Survivors:
+    """Fold the links of one group; `nodes` with their keys, which decide between equal clocks: the numbers of nodes
+    follow the order of arrival. `claims` hold the earliest clock per (prior, survivor)."""
+
+    def in_order(edge: Edge) -> tuple[bytes, bytes, bytes]:
+        return edge[0], nodes[edge[1]], nodes[edge[2]]
+
     root = {node: node for node in nodes}
-    ordered = sorted(claims)
+    ordered = sorted(claims, key=in_order)
     holders: dict[int, Edge] = {}
     for claim in ordered:
         holders.setdefault(claim[1], claim)
     for _, prior, survivor in holders.values():
         _join(root, prior, survivor)
-    for _, prior, survivor in sorted(merges):
+    for _, prior, survivor in sorted(merges, key=in_order):
         _join(root, prior, survivor)
     contested = frozenset((p, s) for _, p, s in ordered if root[p] != root[s])
     return Survivors(root, contested)

@@ -185,7 +185,7 @@ def _check_links(connection: Sqlite, held: set[int]) -> None:
     claimed = {(p, s): min(c for _, k, c, *pair in rows if k == "claim" and pair == [p, s])
                for _, kind, _, p, s in rows if kind == "claim"}  # fmt: skip
     result = survivors(
-        {node for *_, p, s in rows for node in (p, s)},
+        {node: connection.all(chart.SQL.key_of, (node,))[0][0] for *_, p, s in rows for node in (p, s)},
         [(c, p, s) for _, kind, c, p, s in rows if kind == "merge"],
         [(c, p, s) for (p, s), c in claimed.items()],
     )
