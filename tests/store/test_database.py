@@ -43,7 +43,7 @@ def test_no_statement_reads_a_whole_table(database: Sqlite, package: str, file: 
             step
             for step in plan
             if step.startswith("SCAN") and not re.search("INDEX message_(waiting|splitting|spool)", step)
-            if step.removeprefix("SCAN ") not in made
+            if step.removeprefix("SCAN ") not in {*made, "CONSTANT ROW"}
         ]
         assert not scans, f"{file}: {name}: {scans}"
 
