@@ -229,6 +229,8 @@ class Processed:
     system: str = ""  # whose word it is: nothing that follows from it goes back there
     hops: int = 0  # how many changes of the chart led to it
     lane: int | None = None  # the opaque lane, where its channel holds back what comes behind trouble
+    attempt: int = 0  # how often it was replayed: its deliveries are new ones each time
+    edits: int | None = None  # the message that it corrects
     configuration: int | None = None  # the number of the one that processed it
 
 

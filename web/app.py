@@ -11,10 +11,23 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from engine.journal.again import Again
 from engine.journal.deliveries import Action
 from engine.running import Running
 from web import health, metrics
-from web.admin import apply, audit, case, deliveries, expectations, messages, parking, pausing, queues, tokens
+from web.admin import (
+    again,
+    apply,
+    audit,
+    case,
+    deliveries,
+    expectations,
+    messages,
+    parking,
+    pausing,
+    queues,
+    tokens,
+)
 from web.bearer import Bearer
 from web.fhir import create, delete, history, metadata, patch, read, search, transaction, update, vread
 from web.fhir.answer import negotiated
@@ -54,6 +67,8 @@ def build(running: Running, *, trusted: bool) -> ASGIApp:
             route("/admin/messages", "GET", messages.listing),
             route("/admin/messages/{id:int}", "GET", messages.show),
             route("/admin/messages/{id:int}/trace", "GET", messages.trace),
+            *(route(f"/admin/messages/{what}", "POST", again.doing(what)) for what in Again),
+            route("/admin/messages/{id:int}/edit", "POST", again.edit),
             route("/admin/messages/{id:int}/park", "POST", parking.park),
             route("/admin/case", "GET", case.timeline),
             route("/admin/expectations", "GET", expectations.listing),

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
+from engine.cli import again
 from engine.cli.options import Commands, as_json, data, positive, reasoned
 from engine.client import Engine, Refused, refusal
 
@@ -21,6 +22,7 @@ def add(commands: Commands) -> None:
     command = commands.add_parser("messages", help="where messages are and what became of them")
     actions = command.add_subparsers(title="actions", required=True, metavar="ACTION")
     _list(actions)
+    again.actions(actions)
     for name, text, run in (
         ("show", "one message with its bytes", show),
         ("trace", "what one message made of the chart, and who was told", trace),
@@ -178,6 +180,8 @@ def _head(message: Json) -> None:
         "repeats": message["repeats"] or None,
         "part": f"{message['position']} of message {message['parent']}" if message["parent"] else None,
         "by": f"configuration {message['configuration']}" if message["configuration"] else None,
+        "edits": f"message {message['edits']}" if message["edits"] else None,
+        "edited": ", ".join(f"by message {id}" for id in message["edited_by"]),
         "parts": ", ".join(f"{number} {state}" for state, number in message["parts"].items()),
     }
     for name, value in facts.items():

@@ -112,7 +112,7 @@ def settle(connection: Connection, processed: Processed, now: int) -> None:
 
 def behind(connection: Connection, processed: Processed) -> int | None:
     """The first message of its lane that is in trouble, or waits for one that is, and came before it."""
-    if processed.lane is None:
+    if processed.lane is None or processed.edits:  # a correction takes the place of what it corrects
         return None
     row = one(connection, SQL.behind, (processed.lane, processed.message))
     return row[0] if row else None
@@ -146,6 +146,8 @@ class Waiting(NamedTuple):
     body: bytes
     origin: str = ""
     hops: int = 0
+    attempt: int = 0  # how often it was replayed
+    edits: int | None = None  # the message that it corrects
     lost: bool = False  # its bytes should be in the spool, and cannot be read there
 
 
@@ -155,11 +157,11 @@ def waiting(connection: Connection, limit: int, spool: Spool | None = None) -> l
 
 
 def _waiting(row: Row, spool: Spool | None) -> Waiting:
-    id, channel, received, data, name, origin, hops = row
+    id, channel, received, data, name, *more = row
     try:
-        return Waiting(id, channel, received, read(data, name, spool), origin, hops)
+        return Waiting(id, channel, received, read(data, name, spool), *more)
     except OSError:
-        return Waiting(id, channel, received, b"", origin, hops, lost=True)
+        return Waiting(id, channel, received, b"", *more)._replace(lost=True)
 
 
 def read(data: bytes | None, name: str | None, spool: Spool | None) -> bytes:

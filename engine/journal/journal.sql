@@ -29,7 +29,7 @@ UPDATE message SET state = $1, received = $2, repeats = repeats + 1 WHERE id = $
 UPDATE message SET spool = $1 WHERE id = $2
 
 -- name: waiting
-SELECT m.id, m.channel, m.received, b.data, m.spool, m.origin, m.hops
+SELECT m.id, m.channel, m.received, b.data, m.spool, m.origin, m.hops, m.attempt, m.edits
 FROM message m LEFT JOIN body b ON b.message = m.id
 WHERE m.state = 'RECEIVED' ORDER BY m.id LIMIT $1
 

@@ -48,7 +48,8 @@ def computed(channels: Mapping[str, Channel], waiting: Waiting) -> Processed:
         body = channel.parse(waiting.body)
         message = Message(waiting.id, waiting.received, waiting.body, body, waiting.origin)
         asked = _walked(channel, message)
-        return replace(asked, hops=waiting.hops, lane=lane(channel, body))
+        asked = replace(asked, hops=waiting.hops, lane=lane(channel, body))
+        return replace(asked, attempt=waiting.attempt, edits=waiting.edits)
     except Exception as e:
         return _failed(waiting.id, channel, e)
 

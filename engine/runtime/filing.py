@@ -68,6 +68,10 @@ def file(
 
     One that says nothing now takes back what it said at an earlier attempt.
     """
+    if processed.attempt:
+        processed = replace(
+            processed, outgoing=tuple(_anew(processed.attempt, o) for o in processed.outgoing)
+        )
     if first := inbox.behind(connection, processed):
         held = replace(processed, state=State.HELD, reason=_behind(first))
         return _ended(connection, held, now)
@@ -91,6 +95,8 @@ def file(
     told = tell(connection, triggers, processed, applied.changed, now)
     inbox.settle(connection, processed, now)
     woken |= inbox.unhold(connection, processed.lane)
+    if processed.edits:
+        woken |= inbox.park(connection, processed.edits)
     answer = reply(applied.answers) if applied.answers else None
     if answer is not None:
         connection.run(SQL.reply, (answer, processed.message))
@@ -130,6 +136,11 @@ def _share(connection: Connection, identity: Identity, processed: Processed) -> 
         for key in out.also:
             lane = identity.lane(out.destination, key)
             connection.run(SQL.share, (lane, processed.message, out.route))
+
+
+def _anew(attempt: int, out: Outgoing) -> Outgoing:
+    """Deliveries are unique by message and route: those of a replay are named after it."""
+    return replace(out, route=f"{out.route}!{attempt}")
 
 
 def _behind(first: int) -> Reason:

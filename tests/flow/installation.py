@@ -158,7 +158,7 @@ class Installation:
         message = await self.end(key)
 
         async def over() -> list[Json]:
-            found: list[Json] = (await self.get(f"/admin/messages/{message['id']}"))["deliveries"]
+            found: list[Json] = (await self.get(f"/admin/messages/{message['id']}/trace"))["deliveries"]
             return found if found and all(d["state"] in states for d in found) else []
 
         return await until(over)

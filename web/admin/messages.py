@@ -12,15 +12,17 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from engine.journal import configuration, inquiry
+from engine.journal import again, configuration, inquiry
+from engine.journal.audit import Act, record
 from engine.journal.inquiry import Entry, Expectation, Made, Sent
 from engine.message import Delivery
 from engine.running import Running
 from engine.runtime import clock
+from store.database import Down, Uncertain
 from store.identity import fhir_id
 from store.reason import Reason
 from store.resource import instant
-from web.admin import expectations, filters
+from web.admin import change, expectations, filters
 from web.fhir.resource import missing
 from web.outcome import outcome
 
@@ -35,17 +37,28 @@ async def listing(running: Running, request: Request) -> Response:
 
 
 async def show(running: Running, request: Request) -> Response:
-    """One message with its bytes and deliveries."""
+    """One message with its bytes and deliveries. Who reads the bytes is recorded before they are given."""
     if (entry := inquiry.message(running.reader, request.path_params["id"])) is None:
         return missing()
     body, path = inquiry.body(running.reader, entry.id), _path(running, entry.id)
     if body is None and path:
         body = await asyncio.to_thread(_head, path)
+    if body is not None and not await _recorded(running, request, entry.id):
+        return outcome(503, "transient", "the reading could not be recorded; try again")
     shown = {
         "body": _body(running, entry, body) if body is not None else None,
         "spooled": str(path) if path else None,
     }
     return _json({**_about(running, entry), **shown})
+
+
+async def _recorded(running: Running, request: Request, message: int) -> bool:
+    act, now = Act(change.who(request), "messages.read", {"messages": [message]}), clock.now()
+    try:
+        await running.committer.submit(lambda connection: record(connection, act, now), first=True)
+    except (Down, Uncertain):
+        return False
+    return True
 
 
 async def trace(running: Running, request: Request) -> Response:
@@ -97,7 +110,11 @@ def _about(running: Running, entry: Entry) -> dict[str, Any]:
         "position": where.position,
         "configuration": configuration.of(running.reader, entry.id),
     }
-    return {**_entry(entry), **parts, "deliveries": _deliveries(running, entry.id)}
+    edited = {
+        "edits": again.edited(running.reader, entry.id),
+        "edited_by": again.edits(running.reader, entry.id),
+    }
+    return {**_entry(entry), **parts, **edited, "deliveries": _deliveries(running, entry.id)}
 
 
 def _deliveries(running: Running, message: int) -> list[dict[str, Any]]:
