@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from engine.alerts.settings import AlertsFile
 from engine.message import Answered, Expect, Part, Reply, Stop
 from engine.plugin import ChartReader, Destination, Feed, Source
 from engine.settings import Seconds
@@ -138,4 +139,5 @@ class Configuration:
     triggers: Triggers = field(default_factory=dict)
     marks: Marks = Marks()
     places: Mapping[str, Where] = field(default_factory=dict)
+    alerts: AlertsFile = field(default_factory=AlertsFile)
     number: int | None = None

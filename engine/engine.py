@@ -32,6 +32,7 @@ from engine.runtime.metrics import Metrics
 from engine.runtime.server import Server, private
 from engine.runtime.sources import Group, Sources
 from engine.runtime.splitting import Splitters
+from engine.runtime.watch import Watch
 from engine.runtime.worker import Worker
 from store.database.commit import Committer
 from store.database.sqlite import Sqlite
@@ -68,6 +69,7 @@ class Engine:
             async with (
                 self._background(self.worker.run()),
                 self._background(self.splitters.run()),
+                self._background(self.watch.run()),
                 self._deliveries(),
                 self._web(),
             ):
@@ -106,6 +108,8 @@ class Engine:
             current, self.worker, open, self.sources, self.destinations, self.committer, self.metrics,
             self._tell, self._lost,
         )  # fmt: skip
+        alerts = lambda: self._configuration().alerts  # noqa: E731
+        self.watch = Watch(alerts, self.data, open, self.committer, self.metrics)
         self.pausing = Pausing(self.lines, self.committer)
         self.pausing.recall(self.reader)
         self.reload = Reload(self.read, self.lines, self.committer)

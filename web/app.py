@@ -17,6 +17,7 @@ from engine.running import Running
 from web import health, metrics
 from web.admin import (
     again,
+    alerts,
     apply,
     audit,
     case,
@@ -72,6 +73,11 @@ def build(running: Running, *, trusted: bool) -> ASGIApp:
             route("/admin/messages/{id:int}/park", "POST", parking.park),
             route("/admin/case", "GET", case.timeline),
             route("/admin/expectations", "GET", expectations.listing),
+            route("/admin/alerts", "GET", alerts.listing),
+            route("/admin/alerts/{id:int}/ack", "POST", alerts.acknowledge),
+            route("/admin/alerts/mute", "POST", alerts.mute),
+            route("/admin/alerts/unmute", "POST", alerts.unmute),
+            route("/admin/alerts/test", "POST", alerts.test),
             route("/admin/audit", "GET", audit.listing),
             route("/admin/audit/verify", "GET", audit.verify),
             route("/admin/deliveries", "GET", deliveries.listing),

@@ -8,6 +8,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+from engine.alerts.settings import AlertsFile
 from engine.channel import Body, Channel, Configuration, Route, alone
 from engine.condition import always
 from engine.config.authorities import declared
@@ -36,7 +37,8 @@ def compiled(parts: Parts, secret: bytes, warnings: tuple[str, ...]) -> Configur
         file = ChannelFile(**part.values)
         channels.append(_channel(replace(file, source=_shared(file.source, sources)), identity, parts))
     triggers = _triggers(channels)
-    return Configuration(tuple(channels), tuple(parts.partners.values()), identity, warnings, triggers)
+    partners, alerts = tuple(parts.partners.values()), AlertsFile(**parts.alerts.values)
+    return Configuration(tuple(channels), partners, identity, warnings, triggers, alerts=alerts)
 
 
 def _shared(source: Source, sources: list[Source]) -> Source:

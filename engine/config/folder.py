@@ -28,13 +28,14 @@ class Folder:
     channels: Mapping[str, Node]
     routes: Node | None
     authorities: Node | None
+    alerts: Node | None
     tables: Mapping[str, Table]
     problems: tuple[Problem, ...]
 
     @property
     def secrets(self) -> frozenset[str]:
         """The values that are never shown."""
-        trees = [*self.channels.values(), self.routes, self.authorities]
+        trees = [*self.channels.values(), self.routes, self.authorities, self.alerts]
         return frozenset(value for tree in trees if tree for value in tree.secrets() if value)
 
 
@@ -52,6 +53,7 @@ def open_folder(directory: Path, files: Files, environment: str | None, environ:
         channels={name: tree for name, tree in trees.items() if tree},
         routes=_tree(files, "routes.yaml", variables, problems),
         authorities=_tree(files, "authorities.yaml", variables, problems),
+        alerts=_tree(files, "alerts.yaml", variables, problems),
         tables=_tables(files, problems),
         problems=tuple(problems),
     )

@@ -23,6 +23,7 @@ def lint(parts: Parts) -> list[Problem]:
         types[name], problems = _chain(part)
         found += problems
     found += _authorities(parts.authorities)
+    found += _alerts(parts)
     found += _shared(parts.channels)
     found += lint_routes(parts, types)
     return found
@@ -81,6 +82,20 @@ def _chain(part: Part) -> tuple[Any, list[Problem]]:
     if store := part.values.get("store"):
         problems += [part.problem(fault, "store") for fault in check_store(store, kind)]
     return kind, problems
+
+
+def _alerts(parts: Parts) -> Iterator[Problem]:
+    part, values = parts.alerts, parts.alerts.values
+    for name in values.get("silent", {}):
+        if name not in parts.channel_names:
+            hint = nearest(name, parts.channel_names) or "there is no channel"
+            yield error(part.place("silent", name, key=True), "unknown-channel", f'no channel "{name}"', hint)
+    for key in ("mail", "webhook"):
+        if notifier := values.get(key):
+            yield from risks(part, notifier, key)
+    for key in ("every", "calm"):
+        if values.get(key, 1.0) <= 0:
+            yield error(part.place(key), "wrong-value", f'"{key}" should be more than 0', "write 10s")
 
 
 def _authorities(part: Part) -> Iterator[Problem]:

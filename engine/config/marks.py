@@ -41,7 +41,8 @@ def marks(parts: Parts, files: Files, secret: bytes) -> Marks:
         name: mark(part.tree.plain(), authorities, *(t for found, t in entries if _of(found, name)))
         for name, part in parts.channels.items()
     }
-    return Marks(mark(channels, destinations, routes, authorities), channels, destinations, routes)
+    alerts = parts.alerts.tree.plain()
+    return Marks(mark(channels, destinations, routes, authorities, alerts), channels, destinations, routes)
 
 
 def _beside(files: Files) -> Mapping[str, bytes]:

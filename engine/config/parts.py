@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from engine.alerts.settings import AlertsFile
 from engine.channel import Partner
 from engine.config.files import AuthoritiesFile, ChannelFile, RouteEntry, RoutesFile, partner
 from engine.config.folder import Folder
@@ -54,6 +55,7 @@ class Parts:
     partners: Mapping[str, Partner]  # those that could be read
     entries: tuple[Mapping[str, Any], ...]  # of each route what could be read
     authorities: Part
+    alerts: Part
     problems: tuple[Problem, ...]
 
     @property
@@ -71,6 +73,7 @@ def read_parts(folder: Folder, site: Site) -> Parts:
     authorities = Part(_nothing("authorities.yaml"), {})
     if folder.authorities:
         authorities = _part(AuthoritiesFile, folder.authorities, site, problems)
+    alerts = _part(AlertsFile, folder.alerts or _nothing("alerts.yaml"), site, problems)
     open_places = {_where(p) for p in folder.problems if p.code in ("unset-variable", "bad-reference")}
     return Parts(
         channels=channels,
@@ -79,6 +82,7 @@ def read_parts(folder: Folder, site: Site) -> Parts:
         partners=dict(_partners(routes.tree, site)),
         entries=tuple(_entries(routes.tree, site)),
         authorities=authorities,
+        alerts=alerts,
         problems=tuple(p for p in problems if _where(p) not in open_places),
     )
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import is_dataclass
 from typing import Any, get_args
 
+from engine.alerts.settings import AlertsFile
 from engine.config.cases import CasesFile
 from engine.config.files import (
     PARTNER_KEYS,
@@ -27,6 +28,7 @@ FILES: Mapping[str, Callable[..., Any]] = {
     "channel": ChannelFile,
     "routes": RoutesFile,
     "authorities": AuthoritiesFile,
+    "alerts": AlertsFile,
     "test": CasesFile,
 }
 

@@ -11,6 +11,7 @@ Files = Mapping[str, bytes]
 PATTERNS = (
     "routes.yaml",
     "authorities.yaml",
+    "alerts.yaml",
     "environments/*.yaml",
     "channels/*.yaml",
     "channels/*.yml",

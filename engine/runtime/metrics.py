@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from engine.message import Duplicate, Receipt, Refused, State
+from engine.runtime import clock
 
 
 class Metrics:
@@ -22,6 +23,9 @@ class Metrics:
         self._ended = self._counter("ended", "Messages by the state that they ended in", "channel", "state")
         self._attempts = self._counter("delivery_attempts", "Attempts by outcome", "destination", "outcome")
 
+        self.heard: dict[str, int] = {}  # when each channel last received something
+        text = "Alerts whose condition holds"
+        self._alerts = Gauge("chartwire_alerts_open", text, registry=self.registry)
         text = "1 while a destination is left in peace after too many failures in a row"
         self._open = Gauge("chartwire_breaker_open", text, ["destination"], registry=self.registry)
 
@@ -43,7 +47,11 @@ class Metrics:
             child = self._children[key] = counter.labels(*labels)
         return child
 
+    def alerts(self, open: int) -> None:
+        self._alerts.set(open)
+
     def received(self, channel: str) -> None:
+        self.heard[channel] = clock.now()
         self._child(self._received, channel).inc()
 
     def receipt(self, channel: str, receipt: Receipt) -> None:

@@ -1,0 +1,1 @@
+"""Alerts: what is watched, what is open, who is told."""

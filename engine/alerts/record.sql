@@ -1,0 +1,61 @@
+-- name: open
+SELECT id, rule, subject, text, opened, seen, told, closed, who, why FROM alert WHERE closed IS NULL ORDER BY id
+
+-- name: newest
+SELECT id, rule, subject, text, opened, seen, told, closed, who, why FROM alert ORDER BY id DESC LIMIT $1
+
+-- name: one
+SELECT id, rule, subject, text, opened, seen, told, closed, who, why FROM alert WHERE id = $1
+
+-- name: opened
+INSERT INTO alert (rule, subject, text, opened, seen, told) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
+RETURNING id
+
+-- name: seen
+UPDATE alert SET seen = $1, text = $2 WHERE id = $3
+
+-- name: told
+UPDATE alert SET told = $1 WHERE id = $2
+
+-- name: closed
+UPDATE alert SET closed = $1 WHERE id = $2
+
+-- name: acknowledged
+UPDATE alert SET who = $1, why = $2 WHERE id = $3 AND closed IS NULL RETURNING id
+
+-- name: notice
+INSERT INTO notice (alert, what, notifier, due) VALUES ($1, $2, $3, $4)
+
+-- name: due
+SELECT n.id, n.what, n.notifier, n.attempts, a.id, a.rule, a.subject, a.text, a.opened, a.seen, a.told, a.closed, a.who,
+  a.why
+FROM notice n JOIN alert a ON a.id = n.alert WHERE n.due <= $1 ORDER BY n.id LIMIT 50
+
+-- name: done
+DELETE FROM notice WHERE id = $1
+
+-- name: later
+UPDATE notice SET attempts = attempts + 1, due = $1 WHERE id = $2
+
+-- name: mutes
+SELECT rule, subject, until, who, why FROM mute WHERE until > $1
+
+-- name: mute
+INSERT INTO mute (rule, subject, until, who, why) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (rule, subject) DO UPDATE SET until = excluded.until, who = excluded.who, why = excluded.why
+
+-- name: unmute
+DELETE FROM mute WHERE rule = $1 AND subject = $2 RETURNING rule
+
+-- name: heard
+SELECT channel, at FROM heard
+
+-- name: hear
+INSERT INTO heard (channel, at) VALUES ($1, $2)
+ON CONFLICT (channel) DO UPDATE SET at = excluded.at
+
+-- name: ended
+-- of the newest ones
+SELECT channel, count(*), sum(CASE WHEN state IN ('QUARANTINED', 'FAILED', 'REFUSED') THEN 1 ELSE 0 END)
+FROM (SELECT channel, state, received FROM message ORDER BY id DESC LIMIT 2000) AS some WHERE received >= $1
+GROUP BY channel

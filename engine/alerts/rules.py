@@ -1,0 +1,128 @@
+"""The rules: what is seen at one moment -> the conditions that hold. Pure; texts name channels, destinations and
+numbers, never anything of a message."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import NamedTuple
+
+from engine.alerts.settings import AlertsFile
+from engine.journal.queues import Queue
+
+
+class Rule(StrEnum):
+    """What is watched."""
+
+    SILENT = "silent"
+    STUCK = "stuck"
+    QUEUE_AGE = "queue_age"
+    QUEUE_DEPTH = "queue_depth"
+    ERRORS = "errors"
+    OVERDUE = "overdue"
+    DISK = "disk"
+
+
+class Condition(NamedTuple):
+    """Something that somebody should hear of. `subject`: `channel lab`, `destination pager`, `disk`."""
+
+    rule: Rule
+    subject: str
+    text: str
+
+
+class Ended(NamedTuple):
+    """Of a channel's newest messages: how many there are, and how many came to no good end."""
+
+    messages: int
+    bad: int
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is seen. Times in microseconds since the epoch; queues by channel or destination; `disk` in per cent."""
+
+    now: int
+    heard: Mapping[str, int] = field(default_factory=dict)
+    inbox: Mapping[str, Queue] = field(default_factory=dict)
+    held_in: Mapping[str, Queue] = field(default_factory=dict)
+    queued: Mapping[str, Queue] = field(default_factory=dict)
+    held_out: Mapping[str, Queue] = field(default_factory=dict)
+    parked: Mapping[str, Queue] = field(default_factory=dict)
+    ended: Mapping[str, Ended] = field(default_factory=dict)
+    overdue: Mapping[str, int] = field(default_factory=dict)
+    disk: float = 0.0
+
+
+def conditions(settings: AlertsFile, seen: Seen) -> Iterator[Condition]:
+    """Everything that holds now."""
+    yield from _silent(settings, seen)
+    if settings.stuck:
+        yield from _stuck(seen)
+    yield from _queues(settings, seen)
+    yield from _errors(settings, seen)
+    if settings.overdue:
+        for name, number in seen.overdue.items():
+            if number:
+                yield _destination(Rule.OVERDUE, name, f"{number} answers did not come in time")
+    if settings.disk is not None and seen.disk >= settings.disk:
+        yield Condition(
+            Rule.DISK, "disk", f"{seen.disk:.0f} % of the disk is used; {settings.disk:g} % is the limit"
+        )
+
+
+def _silent(settings: AlertsFile, seen: Seen) -> Iterator[Condition]:
+    """A clock that was set back makes nobody silent: what was heard later than now was heard just now."""
+    for name, limit in settings.silent.items():
+        since = (seen.now - seen.heard.get(name, seen.now)) / 1e6
+        if since > limit:
+            yield _channel(Rule.SILENT, name, f"nothing came for {_span(since)}; {_span(limit)} is the limit")
+
+
+def _stuck(seen: Seen) -> Iterator[Condition]:
+    for name, queue in seen.held_in.items():
+        if queue.depth:
+            yield _channel(Rule.STUCK, name, f"{queue.depth} messages are held behind one in trouble")
+    for name in {**seen.held_out, **seen.parked}:
+        held, parked = (found[name].depth if name in found else 0 for found in (seen.held_out, seen.parked))
+        if held or parked:
+            yield _destination(
+                Rule.STUCK, name, f"{held} lanes stand still, {parked} deliveries were set aside"
+            )
+
+
+def _queues(settings: AlertsFile, seen: Seen) -> Iterator[Condition]:
+    for kind, queues in (("channel", seen.inbox), ("destination", seen.queued)):
+        for name, queue in queues.items():
+            age = (seen.now - queue.oldest) / 1e6
+            if queue.depth and settings.queue_age is not None and age > settings.queue_age:
+                text = f"the oldest of {queue.depth} waits for {_span(age)}; {_span(settings.queue_age)} is the limit"
+                yield Condition(Rule.QUEUE_AGE, f"{kind} {name}", text)
+            if settings.queue_depth is not None and queue.depth > settings.queue_depth:
+                text = f"{queue.depth} wait; {settings.queue_depth} is the limit"
+                yield Condition(Rule.QUEUE_DEPTH, f"{kind} {name}", text)
+
+
+def _errors(settings: AlertsFile, seen: Seen) -> Iterator[Condition]:
+    if (limits := settings.errors) is None:
+        return
+    for name, found in seen.ended.items():
+        if found.messages >= limits.least and found.bad > limits.share * found.messages:
+            text = f"{found.bad} of the newest {found.messages} messages were quarantined, failed or refused"
+            yield _channel(Rule.ERRORS, name, text)
+
+
+def _channel(rule: Rule, name: str, text: str) -> Condition:
+    return Condition(rule, f"channel {name}", text)
+
+
+def _destination(rule: Rule, name: str, text: str) -> Condition:
+    return Condition(rule, f"destination {name}", text)
+
+
+def _span(seconds: float) -> str:
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"

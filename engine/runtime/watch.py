@@ -1,0 +1,131 @@
+"""The watch: looks every few seconds, writes what opened and closed, and tells whoever is to be told."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from engine.alerts import record
+from engine.alerts.notify import tell
+from engine.alerts.record import Alert, Notice
+from engine.alerts.rules import Seen, conditions
+from engine.alerts.settings import AlertsFile, Mail, Webhook
+from engine.journal import inquiry, queues
+from engine.runtime import clock
+from engine.runtime.metrics import Metrics
+from engine.runtime.reading import Open, beside
+from store.database import Connection, Down, Uncertain
+from store.database.commit import Committer
+
+log = structlog.get_logger("alerts")
+TELLING = 1.0
+"""Seconds between looks for somebody who must be told."""
+
+
+class Watch:
+    """`settings` gives those of the configuration that runs now."""
+
+    def __init__(
+        self,
+        settings: Callable[[], AlertsFile],
+        data: Path,
+        open: Open,
+        committer: Committer,
+        metrics: Metrics,
+    ) -> None:
+        self._settings = settings
+        self._data = data
+        self._open = open
+        self._committer = committer
+        self._metrics = metrics
+        self._written: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Until cancelled. What cannot be read or written now is looked at again the next time."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._repeat(self._look, lambda: self._settings().every))
+            group.create_task(self._repeat(self._tell, lambda: TELLING))
+
+    async def _repeat(self, act: Callable[[], object], every: Callable[[], float]) -> None:
+        while True:
+            try:
+                await act()  # type: ignore[misc]
+            except (Down, Uncertain) as e:
+                log.warning("alerts cannot be written", reason=type(e).__name__)
+            except Exception as e:  # a watch that fell asleep would be worse than one that stumbles
+                log.error("the watch failed", error=type(e).__name__)
+            await asyncio.sleep(every())
+
+    async def _look(self) -> None:
+        settings = self._settings()
+        seen, opened = await beside(
+            self._open, lambda connection: (self._seen(connection, settings), record.opened(connection))
+        )
+        found, now = list(conditions(settings, seen)), seen.now
+        heard = {**seen.heard, **self._metrics.heard}
+        fresh = {name: at for name, at in heard.items() if self._written.get(name) != at}
+        names = [type(each).__name__ for each in settings.notifiers]
+        self._metrics.alerts(len(found))
+
+        def work(connection: Connection) -> list[tuple[str, Alert]]:
+            record.hear(connection, fresh)
+            return record.update(connection, settings, found, names, now)
+
+        if not (found or opened or fresh):
+            return
+        changed = await self._committer.submit(work)
+        self._written |= fresh
+        for what, alert in changed:
+            say = log.info if what == "CLOSED" else log.warning
+            say("alert", what=what, alert=alert.id, rule=alert.rule, subject=alert.subject, text=alert.text)
+
+    def _seen(self, connection: Connection, settings: AlertsFile) -> Seen:
+        now = clock.now()
+        outbox = queues.outbox(connection)
+        within = settings.errors.within if settings.errors else 0.0
+        return Seen(
+            now,
+            self._heard(connection, settings, now),
+            queues.inbox(connection),
+            queues.held(connection),
+            outbox["QUEUED"],
+            outbox["HELD"],
+            outbox["PARKED"],
+            record.ended(connection, now - int(within * 1e6)) if within else {},
+            {name: found.overdue for name, found in inquiry.awaited(connection, now).items()},
+            _used(self._data),
+        )
+
+    def _heard(self, connection: Connection, settings: AlertsFile, now: int) -> dict[str, int]:
+        """A channel that was never heard of counts from now on; none is heard later than now."""
+        known = record.heard(connection) | self._metrics.heard
+        return {name: min(now, known.get(name, now)) for name in settings.silent}
+
+    async def _tell(self) -> None:
+        notices = await beside(self._open, lambda connection: record.due(connection, clock.now()))
+        if not notices:
+            return
+        known = {type(each).__name__: each for each in self._settings().notifiers}
+        told = {notice.id: await asyncio.to_thread(_told, known, notice) for notice in notices}
+        await self._committer.submit(lambda connection: record.settle(connection, told, notices, clock.now()))
+
+
+def _told(known: dict[str, Mail | Webhook], notice: Notice) -> bool:
+    """Was somebody told? One who is no longer configured is not missed."""
+    if (notifier := known.get(notice.notifier)) is None:
+        return True
+    try:
+        tell(notifier, notice.what, notice.alert)
+    except Exception as e:
+        log.error("nobody could be told", by=notice.notifier, alert=notice.alert.id, error=type(e).__name__)
+        return False
+    return True
+
+
+def _used(directory: Path) -> float:
+    usage = shutil.disk_usage(directory)
+    return 100 * (1 - usage.free / usage.total)
