@@ -7,6 +7,7 @@ import fcntl
 import gc
 import multiprocessing
 import os
+import resource
 import secrets
 import signal
 import sys
@@ -56,6 +57,7 @@ HTTP = "127.0.0.1:8080"
 def run(config: Path, data: Path, env: str | None) -> int:
     """Lint, start, serve until SIGTERM or SIGINT, drain. Exit status 0 after a clean stop."""
     configure()
+    _many_files()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
     listen = _loopback(os.environ.get("CHARTWIRE_HTTP", HTTP))
     if listen is None:
@@ -89,6 +91,13 @@ def run(config: Path, data: Path, env: str | None) -> int:
         made = found.start(_numbered(connection, found.configuration))
         again = partial(candidate, config, env, secret)
         return uvloop.run(Engine(made, again, data, connection, listen, web.build).serve())
+
+
+def _many_files() -> None:
+    """Thousands of senders may be connected: as many files as this user may have open."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def _loopback(text: str) -> Address | None:

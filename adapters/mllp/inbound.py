@@ -12,6 +12,7 @@ import structlog
 
 from adapters.mllp import header as msh
 from adapters.mllp.acknowledgement import Acknowledger
+from adapters.mllp.doorman import Doorman
 from adapters.mllp.framing import Event, Frame, Framer, Noise, Overlong, Truncated, block
 from adapters.mllp.header import Header
 from engine.message import Receipt, Received, Uncertain
@@ -43,10 +44,19 @@ class _Held(NamedTuple):
 class Listener:
     """What the connections of one source share: the way in, the way to answer, whether it is still open."""
 
-    def __init__(self, intake: Intake, acknowledger: Acknowledger, framer: Callable[[], Framer]) -> None:
+    def __init__(
+        self,
+        intake: Intake,
+        acknowledger: Acknowledger,
+        framer: Callable[[], Framer],
+        doorman: Doorman,
+        idle: float | None = None,
+    ) -> None:
         self.intake = intake
         self.acknowledger = acknowledger
         self.framer = framer
+        self.doorman = doorman
+        self.idle = idle
         self.connections: set[Inbound] = set()
         self.open = True
 
@@ -79,6 +89,9 @@ class Inbound(asyncio.Protocol):
         self._deaf = False  # nothing more is taken from it
         self._ended = False  # it will send nothing more
         self._linger: asyncio.TimerHandle | None = None
+        self._attending: asyncio.TimerHandle | None = None
+        self._heard = 0.0  # when something came last, by the loop's clock
+        self._admitted = False
         self._peer = ""
         self._transport: asyncio.Transport
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -89,12 +102,20 @@ class Inbound(asyncio.Protocol):
         self._transport = prompt(transport)
         self._peer = (transport.get_extra_info("peername") or ("",))[0]
         self._listener.connections.add(self)
+        self._admitted = self._listener.doorman.admits(self._peer)
+        if not self._admitted:
+            self._deaf = True
+            self.abort()
+            return
+        self._heard = asyncio.get_running_loop().time()
+        self._attend()
         if not self._listener.open:
             self.finish()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        self._heard = asyncio.get_running_loop().time()
         for event in self._framer.feed(data):
             self._take(event)
         self._answer()
@@ -117,8 +138,11 @@ class Inbound(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         self._stop_taking(unfinished=True)
         self._held.clear()
-        if self._linger:
-            self._linger.cancel()
+        for timer in (self._linger, self._attending):
+            if timer:
+                timer.cancel()
+        if self._admitted:
+            self._listener.doorman.left(self._peer)
         self._listener.connections.discard(self)
         self.closed.set_result(None)
 
@@ -207,6 +231,20 @@ class Inbound(asyncio.Protocol):
             receipt.add_done_callback(self._settled)
 
     # -- the end
+
+    def _attend(self) -> None:
+        """Look again when nothing may have come for too long."""
+        if self._listener.idle is None:
+            return
+        loop = asyncio.get_running_loop()
+        left = self._listener.idle if self._held else self._heard + self._listener.idle - loop.time()
+        if left > 0:
+            self._attending = loop.call_later(left, self._attend)
+        else:
+            log.info("closed, nothing came for too long", peer=self._peer)
+            self._attending = None
+            self._stop_taking(unfinished=True)
+            self._answer()
 
     def finish(self) -> None:
         """Take nothing more, answer what is in hand, then close. `closed` is done when that is over."""

@@ -12,10 +12,11 @@ from typing import Annotated, Literal
 
 from adapters import tls
 from adapters.mllp.acknowledgement import Acknowledger, Code, Verdict
+from adapters.mllp.doorman import Doorman, problems
 from adapters.mllp.framing import Framer
 from adapters.mllp.inbound import Inbound, Listener
 from engine.plugin import Intake, Ready, source
-from engine.settings import Size
+from engine.settings import Seconds, Size
 
 
 @source("mllp")
@@ -36,9 +37,20 @@ class MllpSource(tls.Listening):
         Mapping[Verdict, Code], "MSA-1 by what became of the message, where the default does not suit"
     ] = field(default_factory=dict, hash=False)
 
+    allow: Annotated[list[str], "addresses and networks that may connect; empty: all"] = field(
+        default_factory=list, hash=False
+    )
+    idle: Annotated[
+        Seconds | None, "a connection is closed on which nothing came for so long; default: never"
+    ] = None
+    max_connections: Annotated[int, "so many at once"] = 4096
+    max_per_peer: Annotated[int | None, "so many at once from one address; default: no limit"] = None
+
     def problems(self) -> list[str]:
         """What is wrong with the settings."""
-        found = super().problems()
+        found = super().problems() + problems(self.allow, self.max_connections, self.max_per_peer)
+        if self.idle is not None and self.idle <= 0:
+            found.append("idle: should be more than 0")
         if self.codes.get("accepted", "AA") != "AA":
             found.append("codes: what is accepted is answered AA")
         if "AA" in (self.codes.get("unavailable"), self.codes.get("unsupported")):
@@ -60,6 +72,8 @@ class MllpSource(tls.Listening):
             intake,
             Acknowledger(self.codes, original=self.acknowledge == "original", clock=_now, origin=_origin()),
             lambda: Framer(self.max_frame, require_final_cr=self.require_final_cr),
+            Doorman(self.allow, self.max_connections, self.max_per_peer),
+            self.idle,
         )
         context = self.context()
         loop = asyncio.get_running_loop()

@@ -444,3 +444,92 @@ async def test_no_content_in_reasons_nor_in_the_log() -> None:
     assert logs
     assert canary not in str(logs)
     assert canary not in str([reason for _, reason in intake.refused])
+
+
+# -- who may connect
+
+
+async def test_only_those_who_are_allowed_are_let_in() -> None:
+    intake = MemoryIntake()
+    with capture_logs() as logs:
+        async with running(MllpSource(port=0, allow=["10.0.0.0/8", "127.0.0.2"]), intake) as listener:
+            for _ in range(3):
+                stranger = await Sender.connect(listener.address)
+                assert await stranger.answer() == b"", "closed at once"
+                await stranger.leave()
+        async with running(MllpSource(port=0, allow=["127.0.0.0/8"]), intake) as listener:
+            sender = await Sender.connect(listener.address)
+            assert told(await sender.ask(adt("M1"))) == ("AA", "M1")
+            await sender.leave()
+    assert [log["reason"] for log in logs if log["event"] == "turned away"] == ["its address is not in allow"]
+    assert [received.key for received in intake.received] == ["M1"]
+
+
+async def test_one_peer_cannot_take_every_place_and_a_place_that_is_left_is_free() -> None:
+    settings = MllpSource(port=0, max_connections=5, max_per_peer=3)
+    async with running(settings, MemoryIntake()) as listener:
+        inside = [await Sender.connect(listener.address) for _ in range(3)]
+        for n, sender in enumerate(inside):
+            assert told(await sender.ask(adt(f"M{n}"))) == ("AA", f"M{n}")
+        fourth = await Sender.connect(listener.address)
+        assert await fourth.answer() == b""
+        await fourth.leave()
+        await inside.pop().leave()
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                again = await Sender.connect(listener.address)
+                await again.send(adt("M9"))
+                if answer := await again.answer():
+                    break
+                await again.leave()
+        assert told(answer) == ("AA", "M9")
+        for sender in (*inside, again):
+            await sender.leave()
+
+
+async def test_a_connection_on_which_nothing_comes_is_closed_but_not_one_that_waits_for_us() -> None:
+    intake = MemoryIntake(lambda received: None)
+    async with running(MllpSource(port=0, idle=0.3), intake) as listener:
+        idler, waiting = await Sender.connect(listener.address), await Sender.connect(listener.address)
+        await waiting.send(adt("M1"))
+        await intake.came(1)
+        assert await idler.answer() == b"", "closed"
+        another = await Sender.connect(listener.address)
+        assert await another.answer() == b"", "and again so long"
+        await another.leave()
+        assert waiting.answers.empty()
+        intake.held[0].set_result(Accepted(1))
+        assert told(await waiting.answer()) == ("AA", "M1")
+        assert await waiting.answer() == b"", "and closed when that is over"
+        for sender in (idler, waiting):
+            await sender.leave()
+
+
+async def test_hundreds_who_say_nothing_or_drip_do_not_keep_one_from_being_served() -> None:
+    intake = MemoryIntake()
+    async with running(MllpSource(port=0), intake) as listener:
+        idlers = [await Sender.connect(listener.address) for _ in range(300)]
+        for n, idler in enumerate(idlers):
+            await idler.write((VT + adt("DRIP"))[: n % 40])
+        sender = await Sender.connect(listener.address)
+        for n in range(50):
+            for idler in idlers[:20]:
+                await idler.write(b"x")
+            assert told(await sender.ask(adt(f"M{n}"))) == ("AA", f"M{n}")
+        await sender.leave()
+        for idler in idlers:
+            await idler.leave()
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"allow": ["10.1.0.0/99"]}, "10.1.0.0/16"),
+        ({"allow": ["laboratory"]}, "no address"),
+        ({"max_connections": 0}, "at least 1"),
+        ({"max_per_peer": 0}, "at least 1"),
+        ({"idle": 0.0}, "more than 0"),
+    ],
+)
+def test_limits_that_cannot_be_are_told(settings: dict[str, object], word: str) -> None:
+    assert any(word in problem for problem in MllpSource(port=0, **settings).problems())  # type: ignore[arg-type]
