@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 
 from engine.channel import Configuration, Partner
-from engine.journal import SQL
+from engine.journal import SQL, inbox
 from engine.journal.spool import Spool
 from engine.lines import Lines
 from engine.message import State
@@ -33,12 +33,14 @@ from engine.runtime.server import Server, private
 from engine.runtime.sources import Group, Sources
 from engine.runtime.splitting import Splitters
 from engine.runtime.watch import Watch
-from engine.runtime.worker import Worker
+from engine.runtime.worker import IN_HAND, Worker
+from store.database import Down, Uncertain
 from store.database.commit import Committer
 from store.database.sqlite import Sqlite
 from store.reason import Reason
 
 Address = tuple[str, int]
+RUNNING = "running"  # the setting that is there while an engine runs
 log = structlog.get_logger("engine")
 
 
@@ -80,6 +82,9 @@ class Engine:
             self.status = 1
         finally:
             await self.committer.stop()
+            if self.status == 0:
+                with contextlib.suppress(Down, Uncertain):  # then the next one starts with care
+                    self._mark(SQL.forget_setting, (RUNNING,))
             for connection in (self.reader, self.connection):
                 connection.close()
             (self.data / "engine.json").unlink(missing_ok=True)
@@ -99,7 +104,8 @@ class Engine:
             log.warning("what was never acknowledged is swept from the spool", files=swept)
         self.current = current = Current(self.made)
         broken = self.connection.broken
-        self.worker = Worker(current, self.reader, self.committer, broken, self.spool, self._filed)
+        leftovers = inbox.first_waiting(self.reader, IN_HAND) if self._died_before() else set[int]()
+        self.worker = Worker(current, self.reader, self.committer, broken, self.spool, self._filed, leftovers)
         self.splitters = Splitters(current, self.reader, self.committer, self.spool, self._filed)
         self.sources = Sources(self._intake, self._ended)
         self.destinations = Destinations(self._dispatcher, self._ended)
@@ -117,6 +123,17 @@ class Engine:
             self._configuration, self.reader, self.committer, self.metrics, self._unready, open,
             self.destinations.dispatchers, self.sources.intakes, self.spool, self.reload, self.pausing,
         )  # fmt: skip
+
+    def _died_before(self) -> bool:
+        """Did the engine before this one not stop cleanly? From now on that is true of this one, until it stops."""
+        died = bool(self.reader.all(SQL.setting, (RUNNING,)))
+        self._mark(SQL.set_setting, (RUNNING, b""))
+        return died
+
+    def _mark(self, sql: str, row: tuple[object, ...]) -> None:
+        self.connection.begin()
+        self.connection.run(sql, row)
+        self.connection.commit()
 
     def _configuration(self) -> Configuration:
         return self.current.made.configuration

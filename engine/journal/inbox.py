@@ -164,6 +164,16 @@ def _waiting(row: Row, spool: Spool | None) -> Waiting:
         return Waiting(id, channel, received, b"", *more)._replace(lost=True)
 
 
+def first_waiting(connection: Connection, limit: int) -> set[int]:
+    """The numbers of the next messages."""
+    return {id for (id,) in connection.all(SQL.first_waiting, (limit,))}
+
+
+def strike(connection: Connection, message: int) -> int:
+    """It is begun once more after an engine died: how often that was."""
+    return int(connection.all(SQL.strike, (message,))[0][0])
+
+
 def read(data: bytes | None, name: str | None, spool: Spool | None) -> bytes:
     """The bytes of a row, or those of the spooled file that it names."""
     if data is not None or name is None or spool is None:

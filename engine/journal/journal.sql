@@ -33,6 +33,12 @@ SELECT m.id, m.channel, m.received, b.data, m.spool, m.origin, m.hops, m.attempt
 FROM message m LEFT JOIN body b ON b.message = m.id
 WHERE m.state = 'RECEIVED' ORDER BY m.id LIMIT $1
 
+-- name: first_waiting
+SELECT id FROM message WHERE state = 'RECEIVED' ORDER BY id LIMIT $1
+
+-- name: strike
+UPDATE message SET strikes = strikes + 1 WHERE id = $1 RETURNING strikes
+
 -- name: settle
 UPDATE message SET state = $1, code = $2, reason = $3, place = $4, kind = $5, patient = $6, settled = $7, lane = $8,
   configuration = $9
@@ -146,6 +152,9 @@ WHERE delivery = $4 AND answers = (SELECT channel FROM message WHERE id = $1) RE
 
 -- name: setting
 SELECT value FROM setting WHERE name = $1
+
+-- name: forget_setting
+DELETE FROM setting WHERE name = $1
 
 -- name: set_setting
 INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT (name) DO UPDATE SET value = excluded.value

@@ -7,20 +7,32 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import takewhile
+from typing import TypeVar
 
 import structlog
 
 from engine.journal import inbox
 from engine.journal.inbox import Waiting
 from engine.journal.spool import Spool
-from engine.message import Processed
+from engine.message import Processed, State
 from engine.runtime import clock
+from engine.runtime.compute import Elsewhere
 from engine.runtime.current import Current, Made
 from engine.runtime.filing import Filed, file_all
 from store.database import Connection, Down
 from store.database.commit import Committer
+from store.reason import Reason
 
 BATCH = 16  # small, so that the writer is held for milliseconds
+IN_HAND = 2 * BATCH
+"""So many messages may have been in hand when an engine died: one batch computed, one being filed."""
+STRIKES = 3
+STRUCK = Reason(
+    "three-strikes",
+    "an engine died three times when it had this message in hand; look at it before it is tried again",
+)
+T = TypeVar("T")
 log = structlog.get_logger("worker")
 
 
@@ -38,7 +50,9 @@ class Worker:
         broken: Callable[[Exception], bool],
         spool: Spool,
         filed: Callable[[str, Filed], None],
+        leftovers: set[int],
     ) -> None:
+        self._leftovers = leftovers
         self._current = current
         self._reader = reader
         self._committer = committer
@@ -69,6 +83,13 @@ class Worker:
                 if not batch and committing is None:
                     await self._woken.wait()
                     continue
+                if batch and batch[0].id in self._leftovers:
+                    if committing is not None:
+                        await committing
+                    committing, held = None, frozenset()
+                    await self._carefully(batch[0])
+                    continue
+                batch = list(takewhile(lambda each: each.id not in self._leftovers, batch))
                 made = self._current.made
                 computed = await loop.run_in_executor(self._threads, made.compute, batch) if batch else []
                 if committing is not None and not await committing:
@@ -81,6 +102,22 @@ class Worker:
                 await asyncio.wait([committing])
             self._threads.shutdown(wait=False)  # what is being computed is still in the journal
 
+    async def _carefully(self, waiting: Waiting) -> None:
+        """One that was perhaps in hand when an engine died: by itself, and not for ever. It is counted only while it
+        is in hand of this process, so that somebody who kills engines does not park what is innocent."""
+        self._leftovers.discard(waiting.id)
+        made = self._current.made
+        asked = await self._computed(made, waiting) if isinstance(made.compute, Elsewhere) else None
+        if await self._written(lambda connection: inbox.strike(connection, waiting.id)) >= STRIKES:
+            log.error("parked after three strikes", message=waiting.id, channel=waiting.channel)
+            asked = Processed(waiting.id, State.FAILED, STRUCK)
+        await self._commit(made, [waiting], [asked or await self._computed(made, waiting)])
+
+    async def _computed(self, made: Made, waiting: Waiting) -> Processed:
+        loop = asyncio.get_running_loop()
+        (asked,) = await loop.run_in_executor(self._threads, made.compute, [waiting])
+        return asked
+
     async def _commit(self, made: Made, batch: Sequence[Waiting], computed: Sequence[Processed]) -> bool:
         """False: another configuration is current by now, and nothing was filed."""
         by = made.configuration
@@ -91,15 +128,8 @@ class Worker:
                 return None
             return file_all(connection, by.identity, asked, clock.now(), self._broken, by.triggers)
 
-        wait, began = 0.1, time.monotonic()
-        while True:
-            try:
-                filed = await self._committer.submit(work)
-                break
-            except Down as e:  # disk full, database locked: the messages stay in the journal
-                log.error("chart unavailable", reason=str(e), retry_in=wait)
-                await asyncio.sleep(wait)
-                wait = min(wait * 2, 5.0)
+        began = time.monotonic()
+        filed = await self._written(work)
         if filed is None:
             log.info("computed again by another configuration", messages=len(batch))
             return False
@@ -107,3 +137,14 @@ class Worker:
         for waiting, each in zip(batch, filed, strict=True):
             self._filed(waiting.channel, each)
         return True
+
+    async def _written(self, work: Callable[[Connection], T]) -> T:
+        """Disk full, database locked: the messages stay in the journal, and it is tried again."""
+        wait = 0.1
+        while True:
+            try:
+                return await self._committer.submit(work)
+            except Down as e:
+                log.error("chart unavailable", reason=str(e), retry_in=wait)
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, 5.0)

@@ -55,4 +55,12 @@ def test_what_was_journaled_before_is_there_after(tmp_path: Path) -> None:
     database.commit()
     database.close()
     again = Sqlite(path, writes=False)
-    assert again.all("SELECT number FROM migration ORDER BY number") == [(1,), (2,), (3,), (4,), (5,), (6,)]
+    assert again.all("SELECT number FROM migration ORDER BY number") == [
+        (1,),
+        (2,),
+        (3,),
+        (4,),
+        (5,),
+        (6,),
+        (7,),
+    ]
