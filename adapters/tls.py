@@ -3,10 +3,73 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass
+import weakref
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
+
+import structlog
+
+log = structlog.get_logger("tls")
+
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """What a context that is in use was loaded from, and when those files were changed last (nanoseconds)."""
+
+    context: weakref.ref[ssl.SSLContext]
+    certificate: Path | None
+    key: Path | None
+    ca: Path | None
+    changed: tuple[int, ...]
+
+
+_loaded: list[_Loaded] = []
+
+
+def renew() -> None:
+    """Take up files that were exchanged, for connections that are made from now on; those that are open live on.
+    What cannot be used is told in the log, and the old one stays. An authority that was taken out of a file of
+    authorities is trusted until the restart. Called every few seconds, on the event loop."""
+    for n, each in enumerate(_loaded):
+        context, changed = each.context(), _changed(each.certificate, each.key, each.ca)
+        if context is not None and changed != each.changed:
+            _loaded[n] = replace(each, changed=changed)
+            _renew(context, each)
+    _loaded[:] = [each for each in _loaded if each.context() is not None]
+
+
+def _renew(context: ssl.SSLContext, loaded: _Loaded) -> None:
+    try:
+        if loaded.certificate:  # a key that does not fit would leave the context with neither
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(loaded.certificate, loaded.key)
+            context.load_cert_chain(loaded.certificate, loaded.key)
+        if loaded.ca:
+            context.load_verify_locations(loaded.ca)
+        log.info("certificates renewed", certificate=str(loaded.certificate or ""), ca=str(loaded.ca or ""))
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        log.error("the new certificate cannot be used; the old one stays", file=str(loaded.certificate or loaded.ca),
+                  error=type(error).__name__)  # fmt: skip
+
+
+def _changed(*files: Path | None) -> tuple[int, ...]:
+    return tuple(_modified(file) for file in files if file)
+
+
+def _modified(file: Path) -> int:
+    try:
+        return file.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _remembered(
+    context: ssl.SSLContext, certificate: Path | None, key: Path | None, ca: Path | None
+) -> ssl.SSLContext:
+    changed = _changed(certificate, key, ca)
+    _loaded.append(_Loaded(weakref.ref(context), certificate, key, ca, changed))
+    return context
 
 
 def server(certificate: Path, key: Path | None, client_ca: Path | None) -> ssl.SSLContext:
@@ -17,7 +80,7 @@ def server(certificate: Path, key: Path | None, client_ca: Path | None) -> ssl.S
     if client_ca:
         context.load_verify_locations(client_ca)
         context.verify_mode = ssl.CERT_REQUIRED
-    return context
+    return _remembered(context, certificate, key, client_ca)
 
 
 def client(
@@ -28,7 +91,7 @@ def client(
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if certificate:
         context.load_cert_chain(certificate, key)
-    return context
+    return _remembered(context, certificate, key, ca)
 
 
 def loopback(host: str) -> bool:

@@ -84,13 +84,14 @@ def run(config: Path, data: Path, env: str | None) -> int:
         if isinstance(found, list):  # it was sound a moment ago
             return _report(found)
         import web
+        from adapters.tls import renew
 
         sys.setswitchinterval(0.002)  # the event loop answers senders; it must not wait long for the worker
         gc.freeze()  # what is here now stays: looking for garbage in it again and again would make senders wait
         gc.set_threshold(20_000, 20, 50)
         made = found.start(_numbered(connection, found.configuration))
         again = partial(candidate, config, env, secret)
-        return uvloop.run(Engine(made, again, data, connection, listen, web.build).serve())
+        return uvloop.run(Engine(made, again, data, connection, listen, web.build, renew).serve())
 
 
 def _many_files() -> None:

@@ -47,7 +47,7 @@ log = structlog.get_logger("engine")
 @dataclass
 class Engine:
     """The engine from start to stop. `made` is what it starts with, `read` compiles what is on disk later. `web` builds
-    the HTTP application for strangers or for the local operator."""
+    the HTTP application for strangers or for the local operator; `renew` takes up certificates that were exchanged."""
 
     made: Made
     read: Read
@@ -55,6 +55,7 @@ class Engine:
     connection: Sqlite
     listen: Address
     web: Callable[..., object]
+    renew: Callable[[], None]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     status: int = 0
     unready: Reason | None = field(default_factory=lambda: Reason("starting", "the engine is starting"))
@@ -114,8 +115,7 @@ class Engine:
             current, self.worker, open, self.sources, self.destinations, self.committer, self.metrics,
             self._tell, self._lost,
         )  # fmt: skip
-        alerts = lambda: self._configuration().alerts  # noqa: E731
-        self.watch = Watch(alerts, self.data, open, self.committer, self.metrics)
+        self.watch = Watch(self._configuration, self.data, open, self.committer, self.metrics, self.renew)
         self.pausing = Pausing(self.lines, self.committer)
         self.pausing.recall(self.reader)
         self.reload = Reload(self.read, self.lines, self.committer)

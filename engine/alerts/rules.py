@@ -22,6 +22,7 @@ class Rule(StrEnum):
     ERRORS = "errors"
     OVERDUE = "overdue"
     DISK = "disk"
+    CERTIFICATE = "certificate"
 
 
 class Condition(NamedTuple):
@@ -53,6 +54,9 @@ class Seen:
     ended: Mapping[str, Ended] = field(default_factory=dict)
     overdue: Mapping[str, int] = field(default_factory=dict)
     disk: float = 0.0
+    certificates: Mapping[str, int | None] = field(
+        default_factory=dict
+    )  # until when; None: it cannot be read
 
 
 def conditions(settings: AlertsFile, seen: Seen) -> Iterator[Condition]:
@@ -70,6 +74,18 @@ def conditions(settings: AlertsFile, seen: Seen) -> Iterator[Condition]:
         yield Condition(
             Rule.DISK, "disk", f"{seen.disk:.0f} % of the disk is used; {settings.disk:g} % is the limit"
         )
+
+    yield from _certificates(settings, seen)
+
+
+def _certificates(settings: AlertsFile, seen: Seen) -> Iterator[Condition]:
+    for where, until in seen.certificates.items() if settings.certificate is not None else ():
+        if until is None:
+            yield Condition(Rule.CERTIFICATE, where, "it cannot be read")
+        elif (left := (until - seen.now) / 1e6) <= 0:
+            yield Condition(Rule.CERTIFICATE, where, "it is over")
+        elif settings.certificate is not None and left < settings.certificate:
+            yield Condition(Rule.CERTIFICATE, where, f"it is good for another {_span(left)}")
 
 
 def _silent(settings: AlertsFile, seen: Seen) -> Iterator[Condition]:

@@ -73,6 +73,7 @@ class AlertsFile:
     errors: Annotated[Errors | None, "messages that come to no good end"] = field(default_factory=Errors)
     overdue: Annotated[bool, "answers that did not come in time"] = True
     disk: Annotated[float | None, "per cent of the data directory's file system that may be used"] = 90.0
+    certificate: Annotated[Seconds | None, "how long before its end a certificate is told of"] = 30 * 86400.0
     mail: Annotated[Mail | None, "who is told by mail"] = None
     webhook: Annotated[Webhook | None, "which program is told"] = None
 

@@ -14,6 +14,8 @@ from engine.alerts.notify import tell
 from engine.alerts.record import Alert, Notice
 from engine.alerts.rules import Seen, conditions
 from engine.alerts.settings import AlertsFile, Mail, Webhook
+from engine.certificates import certificates
+from engine.channel import Configuration
 from engine.journal import inquiry, queues
 from engine.runtime import clock
 from engine.runtime.metrics import Metrics
@@ -27,22 +29,27 @@ TELLING = 1.0
 
 
 class Watch:
-    """`settings` gives those of the configuration that runs now."""
+    """`configuration` gives the one that runs now; `renew` takes up certificates that were exchanged."""
 
     def __init__(
         self,
-        settings: Callable[[], AlertsFile],
+        configuration: Callable[[], Configuration],
         data: Path,
         open: Open,
         committer: Committer,
         metrics: Metrics,
+        renew: Callable[[], None],
     ) -> None:
-        self._settings = settings
+        self._configuration = configuration
+        self._renew = renew
         self._data = data
         self._open = open
         self._committer = committer
         self._metrics = metrics
         self._written: dict[str, int] = {}
+
+    def _settings(self) -> AlertsFile:
+        return self._configuration().alerts
 
     async def run(self) -> None:
         """Until cancelled. What cannot be read or written now is looked at again the next time."""
@@ -61,6 +68,7 @@ class Watch:
             await asyncio.sleep(every())
 
     async def _look(self) -> None:
+        self._renew()
         settings = self._settings()
         seen, opened = await beside(
             self._open, lambda connection: (self._seen(connection, settings), record.opened(connection))
@@ -98,6 +106,7 @@ class Watch:
             record.ended(connection, now - int(within * 1e6)) if within else {},
             {name: found.overdue for name, found in inquiry.awaited(connection, now).items()},
             _used(self._data),
+            {each.where: each.until for each in certificates(self._configuration())},
         )
 
     def _heard(self, connection: Connection, settings: AlertsFile, now: int) -> dict[str, int]:
