@@ -79,7 +79,7 @@ class Engine:
 
         try:
             connection = self._connected()
-            connection.request(method, path, body, {OPERATOR: _user()})
+            connection.request(method, path, body, {OPERATOR: user()})
             response = connection.getresponse()
             content = json.loads(response.read())
         except PermissionError:
@@ -92,7 +92,7 @@ class Engine:
         return content
 
 
-def _user() -> str:
+def user() -> str:
     """The user of this machine, and on whose behalf."""
     try:
         name = pwd.getpwuid(os.getuid()).pw_name

@@ -22,6 +22,7 @@ from web.admin import (
     audit,
     case,
     certificates,
+    change,
     deliveries,
     expectations,
     messages,
@@ -39,9 +40,63 @@ Interaction = Callable[[Running, Request], Awaitable[Response]]
 OPEN = frozenset({"/healthz", "/readyz", "/metrics", "/fhir/metadata"})  # they hold nothing of any patient
 
 
+Described = tuple[str, str, Interaction]
+FHIR: list[Described] = [
+    ("/fhir/metadata", "GET", negotiated(metadata.metadata)),
+    ("/fhir", "POST", negotiated(transaction.transaction)),
+    ("/fhir/", "POST", negotiated(transaction.transaction)),
+    ("/fhir/{type}", "GET", negotiated(search.search)),
+    ("/fhir/{type}", "POST", negotiated(create.create)),
+    ("/fhir/{type}", "PUT", negotiated(update.update)),
+    ("/fhir/{type}", "PATCH", negotiated(patch.patch)),
+    ("/fhir/{type}", "DELETE", negotiated(delete.delete)),
+    ("/fhir/{type}/_search", "POST", negotiated(search.search)),
+    ("/fhir/{type}/{id}", "GET", negotiated(read.read)),
+    ("/fhir/{type}/{id}", "PUT", negotiated(update.update)),
+    ("/fhir/{type}/{id}", "PATCH", negotiated(patch.patch)),
+    ("/fhir/{type}/{id}", "DELETE", negotiated(delete.delete)),
+    ("/fhir/{type}/{id}/_history", "GET", negotiated(history.history)),
+    ("/fhir/{type}/{id}/_history/{number}", "GET", negotiated(vread.vread)),
+]
+ADMIN: list[Described] = [
+    ("/admin/messages", "GET", messages.listing),
+    ("/admin/messages/{id:int}", "GET", messages.show),
+    ("/admin/messages/{id:int}/trace", "GET", messages.trace),
+    *((f"/admin/messages/{what}", "POST", again.doing(what)) for what in Again),
+    ("/admin/messages/{id:int}/edit", "POST", again.edit),
+    ("/admin/messages/{id:int}/park", "POST", parking.park),
+    ("/admin/case", "GET", case.timeline),
+    ("/admin/expectations", "GET", expectations.listing),
+    ("/admin/alerts", "GET", alerts.listing),
+    ("/admin/alerts/{id:int}/ack", "POST", alerts.acknowledge),
+    ("/admin/alerts/mute", "POST", alerts.mute),
+    ("/admin/alerts/unmute", "POST", alerts.unmute),
+    ("/admin/alerts/test", "POST", alerts.test),
+    ("/admin/certificates", "GET", certificates.listing),
+    ("/admin/audit", "GET", audit.listing),
+    ("/admin/audit/verify", "GET", audit.verify),
+    ("/admin/deliveries", "GET", deliveries.listing),
+    ("/admin/deliveries/{id:int}", "GET", deliveries.show),
+    *((f"/admin/deliveries/{a}", "POST", deliveries.acting(a)) for a in Action),
+    ("/admin/queues", "GET", queues.listing),
+    ("/admin/pauses", "GET", pausing.listing),
+    ("/admin/drain", "GET", pausing.drain),
+    ("/admin/pause", "POST", pausing.pause),
+    ("/admin/resume", "POST", pausing.resume),
+    ("/admin/apply", "POST", apply.apply),
+    ("/admin/tokens", "POST", tokens.create),
+]
+OTHERS: list[Described] = [
+    ("/healthz", "GET", health.alive),
+    ("/readyz", "GET", health.ready),
+    ("/metrics", "GET", metrics.metrics),
+]
+
+
 def build(running: Running, *, trusted: bool) -> ASGIApp:
     """The application over a running engine. `trusted`: every caller is the local operator and needs no token
-    (a socket that only he can open); otherwise a bearer token for all that can hold data of patients."""
+    (a socket that only he can open); otherwise a bearer token for all that can hold data of patients, and nothing
+    below /admin can be changed: a token says who reads, not that he operates the engine."""
 
     def route(path: str, method: str, answer: Interaction) -> Route:
         async def endpoint(request: Request) -> Response:
@@ -49,53 +104,9 @@ def build(running: Running, *, trusted: bool) -> ASGIApp:
 
         return Route(path, endpoint, methods=[method])
 
+    admin = [each if trusted or each[1] == "GET" else (*each[:2], change.forbidden) for each in ADMIN]
     app = Starlette(
-        routes=[
-            route("/fhir/metadata", "GET", negotiated(metadata.metadata)),
-            route("/fhir", "POST", negotiated(transaction.transaction)),
-            route("/fhir/", "POST", negotiated(transaction.transaction)),
-            route("/fhir/{type}", "GET", negotiated(search.search)),
-            route("/fhir/{type}", "POST", negotiated(create.create)),
-            route("/fhir/{type}", "PUT", negotiated(update.update)),
-            route("/fhir/{type}", "PATCH", negotiated(patch.patch)),
-            route("/fhir/{type}", "DELETE", negotiated(delete.delete)),
-            route("/fhir/{type}/_search", "POST", negotiated(search.search)),
-            route("/fhir/{type}/{id}", "GET", negotiated(read.read)),
-            route("/fhir/{type}/{id}", "PUT", negotiated(update.update)),
-            route("/fhir/{type}/{id}", "PATCH", negotiated(patch.patch)),
-            route("/fhir/{type}/{id}", "DELETE", negotiated(delete.delete)),
-            route("/fhir/{type}/{id}/_history", "GET", negotiated(history.history)),
-            route("/fhir/{type}/{id}/_history/{number}", "GET", negotiated(vread.vread)),
-            route("/admin/messages", "GET", messages.listing),
-            route("/admin/messages/{id:int}", "GET", messages.show),
-            route("/admin/messages/{id:int}/trace", "GET", messages.trace),
-            *(route(f"/admin/messages/{what}", "POST", again.doing(what)) for what in Again),
-            route("/admin/messages/{id:int}/edit", "POST", again.edit),
-            route("/admin/messages/{id:int}/park", "POST", parking.park),
-            route("/admin/case", "GET", case.timeline),
-            route("/admin/expectations", "GET", expectations.listing),
-            route("/admin/alerts", "GET", alerts.listing),
-            route("/admin/alerts/{id:int}/ack", "POST", alerts.acknowledge),
-            route("/admin/alerts/mute", "POST", alerts.mute),
-            route("/admin/alerts/unmute", "POST", alerts.unmute),
-            route("/admin/alerts/test", "POST", alerts.test),
-            route("/admin/certificates", "GET", certificates.listing),
-            route("/admin/audit", "GET", audit.listing),
-            route("/admin/audit/verify", "GET", audit.verify),
-            route("/admin/deliveries", "GET", deliveries.listing),
-            route("/admin/deliveries/{id:int}", "GET", deliveries.show),
-            *(route(f"/admin/deliveries/{a}", "POST", deliveries.acting(a)) for a in Action),
-            route("/admin/queues", "GET", queues.listing),
-            route("/admin/pauses", "GET", pausing.listing),
-            route("/admin/drain", "GET", pausing.drain),
-            route("/admin/pause", "POST", pausing.pause),
-            route("/admin/resume", "POST", pausing.resume),
-            route("/admin/apply", "POST", apply.apply if trusted else apply.forbidden),
-            route("/admin/tokens", "POST", tokens.create if trusted else tokens.forbidden),
-            route("/healthz", "GET", health.alive),
-            route("/readyz", "GET", health.ready),
-            route("/metrics", "GET", metrics.metrics),
-        ],
+        routes=[route(*each) for each in (*FHIR, *admin, *OTHERS)],
         exception_handlers={HTTPException: _refused, Exception: _failed},
     )
     return app if trusted else Bearer(app, running.reader, OPEN)

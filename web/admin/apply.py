@@ -31,8 +31,3 @@ async def apply(running: Running, request: Request) -> Response:
 
 def _issue(problem: Problem) -> dict[str, str]:
     return {"severity": problem.severity, "code": "invalid", "diagnostics": str(problem)}
-
-
-async def forbidden(running: Running, request: Request) -> Response:
-    """The files are the local operator's."""
-    return outcome(403, "forbidden", "only the local operator applies a configuration: `chartwire apply`")

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from engine.client import OPERATOR
+from engine.running import Running
 from web.body import body
 from web.outcome import outcome
 
@@ -37,6 +38,13 @@ async def asked(request: Request, type: type[C]) -> C | Response:
     ):
         return outcome(400, "required", "say why, in 1 to 500 printable characters", place="why")
     return change
+
+
+async def forbidden(running: Running, request: Request) -> Response:
+    """Whoever holds a token reads; what is changed, the operator changes."""
+    return outcome(
+        403, "forbidden", "only the local operator can do that: use `chartwire` on the engine's machine"
+    )
 
 
 def _text(error: Exception, type: type[Change]) -> str:

@@ -39,8 +39,3 @@ async def create(running: Running, request: Request) -> Response:
     except (Down, Uncertain):
         return outcome(503, "transient", "the token could not be stored; try again")
     return JSONResponse({"name": name, "token": token}, 201, {"cache-control": "no-store"})
-
-
-async def forbidden(running: Running, request: Request) -> Response:
-    """Whoever holds a token must not be able to make more of them."""
-    return outcome(403, "forbidden", "only the local operator makes tokens: `chartwire token create`")
