@@ -70,10 +70,7 @@ def run(config: Path, data: Path, env: str | None) -> int:
         return _report(problems)  # before anything is written
     data.mkdir(parents=True, exist_ok=True)
     data.chmod(0o700)
-    with _only_one(data) as free:
-        if not free:
-            print(f"another engine runs on {data}; stop it first, or use another --data", file=sys.stderr)
-            return 1
+    with _only_one(data):
         try:
             connection = create(data / "chartwire.db")
         except Down as e:
@@ -234,14 +231,20 @@ def _process(pipe: Connection, task: Task, settings: Settings) -> None:
 
 
 @contextlib.contextmanager
-def _only_one(data: Path) -> Iterator[bool]:
+def _only_one(data: Path) -> Iterator[None]:
+    """Wait until no other engine runs on the data, and be the one. The lock ends with its process, however that does."""
     with (data / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            yield False
-        else:
-            yield True
+            print(
+                f"another engine runs on {data}; waiting to take over when it ends",
+                file=sys.stderr,
+                flush=True,
+            )
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            print("taking over", file=sys.stderr, flush=True)
+        yield
 
 
 def _numbered(connection: Sqlite, configuration: Configuration) -> Configuration:

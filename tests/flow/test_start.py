@@ -45,17 +45,6 @@ async def test_the_http_address_is_taken(tmp_path: Path, taken: int, monkeypatch
     assert "CHARTWIRE_HTTP" in said
 
 
-async def test_another_engine_runs_on_the_same_data(tmp_path: Path) -> None:
-    site = Installation(tmp_path, {"channels/adt.yaml": channel("adt")})
-    try:
-        await site.start()
-        done = await site.command("run", "--config", str(site.config))
-        assert (done.returncode, "another engine" in done.stderr) == (1, True)
-        assert await site.stop() == 0
-    finally:
-        site.kill()
-
-
 async def test_the_database_is_held_by_somebody_else(tmp_path: Path) -> None:
     site = Installation(tmp_path, {"channels/adt.yaml": channel("adt")})
     await site.start()
