@@ -232,7 +232,7 @@ def _process(pipe: Connection, task: Task, settings: Settings) -> None:
 
 @contextlib.contextmanager
 def _only_one(data: Path) -> Iterator[None]:
-    """Wait until no other engine runs on the data, and be the one. The lock ends with its process, however that does."""
+    """Wait until no other engine runs on the data, and be the one. The lock goes with its process."""
     with (data / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
