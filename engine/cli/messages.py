@@ -51,6 +51,8 @@ def _list(actions: Commands) -> None:
     action.add_argument("--key", metavar="K", help="with this control id (MSH-10) of the sender")
     text = "received since then: 2026-03-01T08:00, or 2h, 30m, 7d ago"
     action.add_argument("--since", metavar="T", help=text)
+    text = "whose bytes hold this: a visit, order or accession number, a name; raw and quarantined ones too"
+    action.add_argument("--text", metavar="TEXT", help=text)
     text = "at most so many (default: 50)"
     action.add_argument("--limit", type=positive, default=50, metavar="N", help=text)
     as_json(action)
@@ -60,7 +62,7 @@ def _list(actions: Commands) -> None:
 
 def listing(asked: argparse.Namespace) -> int:
     """`messages list`: newest first."""
-    names = ("channel", "state", "patient", "key", "since")
+    names = ("channel", "state", "patient", "key", "since", "text")
     wanted = {name: value for name in names if (value := getattr(asked, name)) is not None}
     try:
         with Engine(asked.data) as engine:

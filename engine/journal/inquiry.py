@@ -95,6 +95,27 @@ def messages(connection: Connection, wanted: Filter, before: int | None, limit: 
     return Page(entries, low if low and _goes_on(connection, wanted, low) else None)
 
 
+LOOKED, READ = 1000, 32 << 20
+"""So many messages, or bytes of them, are looked through for a text at a time."""
+
+
+def containing(connection: Connection, wanted: Filter, text: str, before: int | None, limit: int) -> Page:
+    """As `messages`, of those whose bytes hold a text, in letters of any case; spooled ones are not looked into. A page
+    may be empty and still have a `next`."""
+    needles = {text.encode(charset, "ignore").lower() for charset in ("utf-8", "latin-1")} - {b""}
+    page = messages(connection, wanted, before, LOOKED)
+    found: list[Entry] = []
+    left = READ
+    for entry in page.entries:
+        if len(found) == limit or left <= 0:
+            return Page(found, entry.id + 1)
+        data = (body(connection, entry.id) or b"").lower()
+        left -= len(data)
+        if any(needle in data for needle in needles):
+            found.append(entry)
+    return Page(found, page.next)
+
+
 def _indexed(wanted: Filter) -> bool:
     led = wanted.state in TROUBLED or wanted.state in LED
     return led or wanted.key is not None or wanted.patient is not None

@@ -179,3 +179,32 @@ async def test_every_change_and_every_reading_of_bytes_is_on_record(world: Runni
     ]
     assert "19610615" not in json.dumps(acts[-1]), "which fields were set, not to what"
     assert (await site.command("audit", "verify")).returncode == 0
+
+
+async def test_a_text_is_found_in_raw_and_quarantined_ones_and_whoever_looked_is_on_record(
+    world: Running,
+) -> None:
+    site, _, _ = world
+    bad = adt("B1", "B", born="1961BAD", last="ZZZ|ACC-4711")
+    await send(site, adt("A1", "A"), bad, adt("C1", "C", last="ZZZ|acc-4711"))
+    sender = await site.sender("adt")
+    assert fields(await sender.ask(b"no message, ACC-4711"), b"MSA")[1] == "AR"
+    await sender.leave()
+    await site.end("C1")
+    found = [
+        json.loads(line) for line in (await did(site, "list", "--text", "Acc-4711", "--json")).splitlines()
+    ]
+    assert [(m["key"], m["state"]) for m in found] == [
+        (None, "REFUSED"),
+        ("C1", "STORED"),
+        ("B1", "QUARANTINED"),
+    ]
+    some = (await did(site, "list", "--text", "VB^^^VISIT", "--json")).splitlines()
+    assert [json.loads(line)["key"] for line in some] == ["B1"], "a visit number"
+    assert (await did(site, "list", "--text", "nobody at all")).strip() == "no messages"
+    short = await site.command("messages", "list", "--text", "x")
+    assert (short.returncode, "3 letters" in short.stderr) == (1, True)
+    act = json.loads((await site.command("audit", "list", "--json")).stdout.splitlines()[-1])
+    assert act["what"] == "messages.search"
+    assert sorted(act["rows"]["messages"]) == sorted(m["id"] for m in found)
+    assert "4711" not in json.dumps(act)

@@ -14,7 +14,7 @@ from engine.running import Running
 from store.identity import Authority, Identity, normalised
 from store.reason import Reason
 
-NAMES = ("channel", "state", "patient", "key", "since", "limit", "cursor")
+NAMES = ("channel", "state", "patient", "key", "since", "text", "limit", "cursor")
 PAGE, LARGEST = 50, 1000
 _DURATION = re.compile(r"(\d{1,9})\s*([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -24,6 +24,7 @@ class Asked(NamedTuple):
     filter: Filter
     cursor: int | None
     limit: int
+    text: str = ""
 
 
 def read(running: Running, given: Mapping[str, str], now: int) -> Asked | Reason:
@@ -34,7 +35,9 @@ def read(running: Running, given: Mapping[str, str], now: int) -> Asked | Reason
     if wrong := next((value for value in values.values() if isinstance(value, Reason)), None):
         return wrong
     wanted = Filter(**{name: values.get(name) for name in ("channel", "state", "key", "patient", "since")})
-    return Asked(wanted, values.get("cursor"), min(values.get("limit", PAGE), LARGEST))
+    return Asked(
+        wanted, values.get("cursor"), min(values.get("limit", PAGE), LARGEST), values.get("text", "")
+    )
 
 
 def _read(running: Running, name: str, text: str, now: int) -> Any:
@@ -45,6 +48,8 @@ def _read(running: Running, name: str, text: str, now: int) -> Any:
             return since(text, now)
         case "patient":
             return _patients(running, text)
+        case "text":
+            return text if len(text.strip()) >= 3 else Reason("invalid", "must be 3 letters or more", "text")
         case "limit" | "cursor":
             return number(text, name)
     return text

@@ -23,6 +23,7 @@ from store.identity import fhir_id
 from store.reason import Reason
 from store.resource import instant
 from web.admin import change, expectations, filters
+from web.admin.filters import Asked
 from web.fhir.resource import missing
 from web.outcome import outcome
 
@@ -32,7 +33,21 @@ async def listing(running: Running, request: Request) -> Response:
     asked = filters.read(running, request.query_params, clock.now())
     if isinstance(asked, Reason):
         return outcome(400, asked.code, asked.text, place=asked.place)
+    if asked.text:
+        return await _containing(running, request, asked)
     page = inquiry.messages(running.reader, asked.filter, asked.cursor, asked.limit)
+    return _json({"messages": [_entry(entry) for entry in page.entries], "next": page.next})
+
+
+async def _containing(running: Running, request: Request, asked: Asked) -> Response:
+    """Whoever looks for a text reads bytes: which he found is on record, not what he looked for."""
+    page = await running.look(
+        lambda connection: inquiry.containing(connection, asked.filter, asked.text, asked.cursor, asked.limit)
+    )
+    if page.entries and not await _recorded(
+        running, request, "messages.search", [e.id for e in page.entries]
+    ):
+        return outcome(503, "transient", "the reading could not be recorded; try again")
     return _json({"messages": [_entry(entry) for entry in page.entries], "next": page.next})
 
 
@@ -43,7 +58,7 @@ async def show(running: Running, request: Request) -> Response:
     body, path = inquiry.body(running.reader, entry.id), _path(running, entry.id)
     if body is None and path:
         body = await asyncio.to_thread(_head, path)
-    if body is not None and not await _recorded(running, request, entry.id):
+    if body is not None and not await _recorded(running, request, "messages.read", [entry.id]):
         return outcome(503, "transient", "the reading could not be recorded; try again")
     shown = {
         "body": _body(running, entry, body) if body is not None else None,
@@ -52,8 +67,8 @@ async def show(running: Running, request: Request) -> Response:
     return _json({**_about(running, entry), **shown})
 
 
-async def _recorded(running: Running, request: Request, message: int) -> bool:
-    act, now = Act(change.who(request), "messages.read", {"messages": [message]}), clock.now()
+async def _recorded(running: Running, request: Request, what: str, messages: list[int]) -> bool:
+    act, now = Act(change.who(request), what, {"messages": messages}), clock.now()
     try:
         await running.committer.submit(lambda connection: record(connection, act, now), first=True)
     except (Down, Uncertain):
