@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from importlib.resources import files
+from types import MappingProxyType
 from typing import Literal
 
 from adapters.mllp.header import Header
@@ -47,7 +49,35 @@ _POSITIVE: Mapping[type[Receipt], Verdict] = {Accepted: "accepted", Duplicate: "
 _TEXT = 80
 _SEGMENT = re.compile(r"([A-Z][A-Z0-9]{2})(?:\[(\d+)\])?")
 _BEFORE_2_5 = re.compile(rb"2\.[0-4](?!\d)")
-_CONDITIONS = {b"AL": (True, True), b"NE": (False, False), b"SU": (True, False), b"ER": (False, True)}
+
+
+CONDITIONS = ("-", "AL", "NE", "ER", "SU")
+"""Table 0155, and `-` for a field without a value."""
+Modes = tuple[bytes, bytes]  # how MSA-1 begins after success and after failure; empty: no answer
+
+
+def parsed(text: str) -> Modes:
+    """`C/-`: a commit accept after success, no answer after failure. ValueError: not so."""
+    success, _, failure = text.partition("/")
+    if not {success, failure} <= {"C", "A", "-"}:
+        raise ValueError(text)
+    return success.replace("-", "").encode(), failure.replace("-", "").encode()
+
+
+def _table() -> Mapping[str, Modes]:
+    """MSH-15/MSH-16 -> modes, as acknowledgement.tsv says; each row names its clause, or our reading."""
+    lines = files("adapters.mllp").joinpath("acknowledgement.tsv").read_text("utf-8").splitlines()[1:]
+    rows = [line.split("\t") for line in lines]
+    return {f"{row[0]}/{row[1]}": parsed(f"{row[2]}/{row[3]}") for row in rows}
+
+
+MODES = _table()
+
+
+def _condition(field: bytes) -> str:
+    """What is not in table 0155 is taken for AL: better one answer too many than a sender that waits."""
+    text = field.strip(b'"').decode("latin-1") or "-"
+    return text if text in CONDITIONS else "AL"
 
 
 class Acknowledger:
@@ -56,14 +86,20 @@ class Acknowledger:
     `clock` gives microseconds since the epoch. `origin` begins every MSH-10 of ours: with the count that
     follows it has to stay within 20 characters and be unlike that of any other run.
 
-    At most one answer is given per message. If MSH-15 asks for one, it is the commit accept; else, if MSH-16
-    asks for one, it is the application's; if neither field says anything (or `original` is set), original
-    mode holds. So a sender that fills in MSH-16 alone gets AA, AE or AR.
+    At most one answer is given per message: acknowledgement.tsv says which by MSH-15 and MSH-16, or
+    `combinations` where it does not suit; with `original` the original mode holds whatever they say.
     """
 
     def __init__(
-        self, codes: Mapping[Verdict, Code], *, original: bool, clock: Callable[[], int], origin: str
+        self,
+        codes: Mapping[Verdict, Code],
+        *,
+        original: bool,
+        clock: Callable[[], int],
+        origin: str,
+        combinations: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
+        self._modes = {**MODES, **{key: parsed(value) for key, value in combinations.items()}}
         self._codes = {verdict: code.encode() for verdict, code in {**CODES, **codes}.items()}
         self._original = original
         self._clock = clock
@@ -89,7 +125,7 @@ class Acknowledger:
     def _acknowledgement(self, header: Header, code: bytes, reason: Reason | None = None) -> bytes | None:
         fields = header.fields
         if not self._original and (fields[15] or fields[16]):
-            mode = _mode(fields[15], fields[16], positive=code == b"AA")
+            mode = self._mode(fields[15], fields[16], positive=code == b"AA")
             if not mode:
                 return None
             code = mode + code[1:]
@@ -98,6 +134,11 @@ class Acknowledger:
             segments[1] += fields[1] + _text(str(reason)[:_TEXT], header)
             segments.append(_err(reason, header))
         return b"\r".join(segments) + b"\r"
+
+    def _mode(self, accept: bytes, application: bytes, *, positive: bool) -> bytes:
+        """How MSA-1 begins: `C` or `A` (table 0008), nothing if there is no answer."""
+        success, failure = self._modes[f"{_condition(accept)}/{_condition(application)}"]
+        return success if positive else failure
 
     def _msh(self, header: Header) -> bytes:
         fields, component = header.fields, header.separators.component
@@ -122,24 +163,6 @@ def _negative(receipt: Refused | Unavailable, message: bool) -> Verdict:
     if isinstance(receipt, Unavailable):
         return "unavailable"
     return "unsupported" if receipt.unsupported or not message else "refused"
-
-
-def _mode(accept: bytes, application: bytes, *, positive: bool) -> bytes:
-    """How MSA-1 begins by MSH-15 and MSH-16: `C` or `A` (table 0008), nothing if no answer is asked for."""
-    accept, application = accept.strip(b'"'), application.strip(b'"')
-    if not accept and not application:
-        return b"A"
-    if _asks(accept, positive):
-        return b"C"
-    return b"A" if _asks(application, positive) else b""
-
-
-def _asks(condition: bytes, positive: bool) -> bool:
-    """Table 0155. What is not in it is taken for AL: better one answer too many than a sender that waits."""
-    if not condition:
-        return False
-    success, failure = _CONDITIONS.get(condition, (True, True))
-    return success if positive else failure
 
 
 def _err(reason: Reason, header: Header) -> bytes:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Literal
 
 from adapters import tls
-from adapters.mllp.acknowledgement import Acknowledger, Code, Verdict
+from adapters.mllp.acknowledgement import MODES, Acknowledger, Code, Verdict, parsed
 from adapters.mllp.doorman import Doorman, problems
 from adapters.mllp.framing import Framer
 from adapters.mllp.inbound import Inbound, Listener
@@ -37,6 +37,11 @@ class MllpSource(tls.Listening):
         Mapping[Verdict, Code], "MSA-1 by what became of the message, where the default does not suit"
     ] = field(default_factory=dict, hash=False)
 
+    combinations: Annotated[
+        Mapping[str, str],
+        "answers by MSH-15/MSH-16 where the table does not suit: {NE/AL: A/A}, after success and after failure "
+        "C (accept), A (application) or -",
+    ] = field(default_factory=dict, hash=False)
     allow: Annotated[list[str], "addresses and networks that may connect; empty: all"] = field(
         default_factory=list, hash=False
     )
@@ -49,6 +54,7 @@ class MllpSource(tls.Listening):
     def problems(self) -> list[str]:
         """What is wrong with the settings."""
         found = super().problems() + problems(self.allow, self.max_connections, self.max_per_peer)
+        found += [f'combinations: "{k}: {v}" is none such as NE/AL: A/A' for k, v in _odd(self.combinations)]
         if self.idle is not None and self.idle <= 0:
             found.append("idle: should be more than 0")
         if self.codes.get("accepted", "AA") != "AA":
@@ -70,7 +76,13 @@ class MllpSource(tls.Listening):
             raise ValueError("; ".join(found))
         listener = Listener(
             intake,
-            Acknowledger(self.codes, original=self.acknowledge == "original", clock=_now, origin=_origin()),
+            Acknowledger(
+                self.codes,
+                original=self.acknowledge == "original",
+                clock=_now,
+                origin=_origin(),
+                combinations=self.combinations,
+            ),
             lambda: Framer(self.max_frame, require_final_cr=self.require_final_cr),
             Doorman(self.allow, self.max_connections, self.max_per_peer),
             self.idle,
@@ -87,6 +99,17 @@ class MllpSource(tls.Listening):
         finally:
             server.close()
             await listener.close()
+
+
+def _odd(combinations: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for key, value in combinations.items():
+        try:
+            parsed(value)
+        except ValueError:
+            yield key, value
+        else:
+            if key not in MODES:
+                yield key, value
 
 
 _BACKLOG = 512
