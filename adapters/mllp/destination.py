@@ -12,7 +12,7 @@ from adapters import tls
 from adapters.mllp import header as msh
 from adapters.mllp.answer import Answer, Code
 from adapters.mllp.framing import FS
-from adapters.mllp.outbound import Failure, Outbound, connect
+from adapters.mllp.outbound import Failure, Manners, Outbound, connect
 from engine.message import Delivered, Delivery, Outcome, Rejected, Retry, Unknown
 from engine.plugin import destination
 from engine.settings import Seconds
@@ -50,6 +50,12 @@ class MllpDestination:
     answers: Annotated[Mapping[Code, Meaning], "what MSA-1 means, where the default does not suit"] = field(
         default_factory=dict
     )
+    ignore_control_id: Annotated[
+        bool, "true: for a receiver whose MSA-2 names nothing of ours, and that answers each message once"
+    ] = False
+    fixed_answer: Annotated[
+        str, 'what it answers instead of an acknowledgement, whatever it thinks of the message: "\\x06"'
+    ] = ""
     tls: Annotated[bool, "encrypt, and check the receiver's certificate"] = False
     ca: Annotated[Path | None, "PEM file: the authority that the receiver's certificate must be of"] = None
     certificate: Annotated[
@@ -118,7 +124,8 @@ class MllpDestination:
             context = self._trust()
         except OSError as error:
             return Reason("tls-files", f"the TLS files cannot be read: {type(error).__name__}")
-        return await connect(self.host, self.port, context, self.timeout)
+        manners = Manners(self.ignore_control_id, self.fixed_answer.encode("latin-1", "replace"))
+        return await connect(self.host, self.port, context, self.timeout, manners)
 
     def _trust(self) -> SSLContext | None:
         if self.tls and not self._context:

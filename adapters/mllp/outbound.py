@@ -6,7 +6,9 @@ import asyncio
 import select
 from collections import deque
 from enum import StrEnum
+from functools import partial
 from ssl import SSLContext
+from typing import NamedTuple
 
 from adapters.mllp import answer
 from adapters.mllp.answer import Answer
@@ -27,10 +29,22 @@ class Failure(StrEnum):
     OTHER = "the answer is for another message (MSA-2 is not the MSH-10 that was sent)"
 
 
+class Manners(NamedTuple):
+    """How a receiver answers that does not answer as the standard has it: whatever MSA-2 says is taken, or `fixed`
+    bytes instead of an acknowledgement mean AA (as ACK, 0x06, in MLLP release 2)."""
+
+    any_control: bool = False
+    fixed: bytes = b""
+
+
+STANDARD = Manners()
+
+
 class Outbound(asyncio.Protocol):
     """A persistent connection. Any Failure closes it, lest a late answer meets a later message."""
 
-    def __init__(self) -> None:
+    def __init__(self, manners: Manners = STANDARD) -> None:
+        self._manners = manners
         self._framer = Framer(LONGEST_ANSWER, require_final_cr=False)
         self._waiting: asyncio.Future[Answer | Failure] | None = None
         self._control = b""
@@ -86,9 +100,11 @@ class Outbound(asyncio.Protocol):
 
     def _read(self, body: bytes) -> None:
         found = answer.read(body)
-        if found is None:
+        if self._manners.fixed and body == self._manners.fixed:
+            self._settle(Answer("AA", self._control, "", "", body))
+        elif found is None:
             self._settle(Failure.GARBLED)
-        elif found.control == self._control and self._waiting:
+        elif (found.control == self._control or self._manners.any_control) and self._waiting:
             self._answered.append(found.control)
             self._settle(found)
         elif found.control not in self._answered:  # else the application's answer, after its commit accept
@@ -101,12 +117,14 @@ class Outbound(asyncio.Protocol):
             self._waiting.set_result(result)
 
 
-async def connect(host: str, port: int, tls: SSLContext | None, within: float) -> Outbound | Reason:
+async def connect(
+    host: str, port: int, tls: SSLContext | None, within: float, manners: Manners = STANDARD
+) -> Outbound | Reason:
     """A new connection, or why there is none; nothing was sent then."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(within):
-            _, connection = await loop.create_connection(Outbound, host, port, ssl=tls)
+            _, connection = await loop.create_connection(partial(Outbound, manners), host, port, ssl=tls)
     except TimeoutError:
         return Reason("no-connection", f"no connection within {within:g} s")
     except OSError as error:

@@ -339,3 +339,37 @@ def test_a_named_risk_is_listed() -> None:
     assert exposed.problems() == []
     assert exposed.risks() == [f"plaintext MLLP to 192.0.2.7:2575: {RISK}"]
     assert MllpDestination(host="192.0.2.7", port=2575, tls=True).risks() == []
+
+
+# -- receivers with manners of their own
+
+
+async def test_an_answer_that_names_nothing_of_ours_is_taken_where_that_is_declared() -> None:
+    def echo(message: bytes) -> Said:
+        return acknowledgement(message, control="0")
+
+    async with receiver(echo) as peer:
+        strict, lax = to(peer.port), to(peer.port, ignore_control_id=True)
+        assert isinstance(await outcome(strict), Unknown)
+        for n in range(3):
+            assert isinstance(await outcome(lax, delivery(n)), Delivered)
+        peer.reply = lambda message: acknowledgement(message, "AR", control="")
+        assert isinstance(await outcome(lax), Rejected), "what it says is still heard"
+        for destination in (strict, lax):
+            await destination.close()
+
+
+async def test_fixed_bytes_are_an_answer_where_that_is_declared() -> None:
+    """MLLP release 2 answers ACK, 0x06, or NAK, 0x15."""
+    async with receiver(lambda message: Said(VT + b"\x06" + END)) as peer:
+        strict, lax = to(peer.port), to(peer.port, fixed_answer="\x06")
+        unknown = await outcome(strict)
+        assert isinstance(unknown, Unknown)
+        assert unknown.reason.code == "garbled-answer"
+        assert await outcome(lax) == Delivered(b"\x06")
+        peer.reply = lambda message: Said(VT + b"\x15" + END)
+        assert isinstance(await outcome(lax), Unknown)
+        peer.reply = lambda message: acknowledgement(message, "AR")
+        assert isinstance(await outcome(lax), Rejected), "a real acknowledgement is read as one"
+        for destination in (strict, lax):
+            await destination.close()
