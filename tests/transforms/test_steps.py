@@ -6,6 +6,7 @@ from engine.message import State, Stop
 from engine.plugin import discover, registered
 from engine.settings import Row, Table
 from formats import hl7v2
+from transforms.steps.encode import encode
 from transforms.steps.hl7 import assign, copy, drop, filter, keep_segments, require
 from transforms.steps.translate import translate
 
@@ -51,6 +52,7 @@ def test_all_steps_are_registered():
     assert {name for name in registered("transform") if name.startswith("hl7.")} == {
         "hl7.copy",
         "hl7.drop",
+        "hl7.encode",
         "hl7.filter",
         "hl7.keep_segments",
         "hl7.require",
@@ -206,3 +208,27 @@ def test_translate_never_writes_another_character(parse):
     table = Table("lab", {"K": Row("2823-3", "Kaliumspiegel für Ärzte")})
     said = translate(ascii, field=hl7v2.path("OBX-3"), table=table)
     assert stopped(said, State.FAILED, "unencodable", "OBX[1]-3[1]")
+
+
+def test_encode_writes_another_character_set_and_says_so(parse):
+    name = "PID|1||MR001||Müller^Zoë"
+    said = encode(parse(MSH, name, OBR), charset="8859/1", terminator="crlf")
+    head, pid, obr = said.rstrip(b"\r\n").split(b"\r\n")
+    assert (pid.decode("latin-1"), obr.decode()) == (name, OBR)
+    assert head.split(b"|")[17] == b"8859/1"
+    again = hl7v2.parse(said)
+    assert again.charset == "iso8859-1"
+    assert again.get("PID-5.1") == "Müller"
+    short = parse(MSH.removesuffix("||||||UNICODE UTF-8"), PID)
+    assert encode(short, charset="UNICODE UTF-8").split(b"\r")[0] == MSH.encode()
+
+
+def test_encode_never_replaces_a_character_unless_it_may(parse):
+    said = parse(MSH, "PID|1||MR001||Doe^Jo", "NTE|1||6 µmol/L ≥ limit")
+    assert stopped(encode(said, charset="8859/1"), State.QUARANTINED, "unwritable", "NTE")
+    assert b"NTE|1||6 \xb5mol/L ? limit" in encode(said, charset="8859/1", unwritable="replace")
+
+
+def test_encode_of_nothing_asked_is_the_message_as_it_was(message):
+    assert encode(message) == message.raw
+    assert encode(message, terminator="lf") == message.raw.replace(b"\r", b"\n")
