@@ -22,8 +22,8 @@ import apsw
 from engine.journal import pauses
 from engine.journal.audit import Act, record
 from engine.journal.pauses import Pause
-from engine.journal.spool import Spool
-from store.database import Connection, Down
+from engine.journal.spool import Spool, fsync
+from store.database import Down
 from store.database.sqlite import Sqlite
 from store.database.statements import load
 
@@ -53,11 +53,12 @@ def backup(data: Path, to: Path, act: Act, now: int, progress: Progress) -> tupl
     try:
         with _private(part) as file, tempfile.TemporaryDirectory(dir=to.parent) as folder:
             counts = _write(data, file, Path(folder) / DATABASE, progress)
+        _recorded(data, act, now)
         os.replace(part, to)
+        fsync(to.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _recorded(data, act, now)
     return counts, _digest(to)
 
 
@@ -132,11 +133,20 @@ def _private(path: Path) -> Iterator[IO[bytes]]:
 
 def _recorded(data: Path, act: Act, now: int) -> None:
     """Everything was read: that is on record where it was read."""
+    with _writing(data) as database:
+        record(database, act, now)
+
+
+@contextmanager
+def _writing(data: Path) -> Iterator[Sqlite]:
+    """The database, in one transaction."""
     database = Sqlite(data / DATABASE, writes=True)
-    database.begin()
-    record(database, act, now)
-    database.commit()
-    database.close()
+    try:
+        database.begin()
+        yield database
+        database.commit()
+    finally:
+        database.close()
 
 
 def verify(file: Path, into: Path) -> Counts:
@@ -220,17 +230,10 @@ def restore(file: Path, data: Path, act: Act, now: int) -> Counts:
 
 
 def _held(data: Path, act: Act, now: int) -> None:
-    database = Sqlite(data / DATABASE, writes=True)
-    database.begin()
-    _pause_all(database, act, now)
-    record(database, act, now)
-    database.commit()
-    database.close()
-
-
-def _pause_all(database: Connection, act: Act, now: int) -> None:
-    for (name,) in database.all(SQL.destinations):
-        pauses.pause(database, Pause("destination", name, now, act.who, "restored from a backup"))
+    with _writing(data) as database:
+        for (name,) in database.all(SQL.destinations):
+            pauses.pause(database, Pause("destination", name, now, act.who, "restored from a backup"))
+        record(database, act, now)
 
 
 def _digest(path: Path) -> str:

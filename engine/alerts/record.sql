@@ -4,9 +4,6 @@ SELECT id, rule, subject, text, opened, seen, told, closed, who, why FROM alert 
 -- name: newest
 SELECT id, rule, subject, text, opened, seen, told, closed, who, why FROM alert ORDER BY id DESC LIMIT $1
 
--- name: one
-SELECT id, rule, subject, text, opened, seen, told, closed, who, why FROM alert WHERE id = $1
-
 -- name: opened
 INSERT INTO alert (rule, subject, text, opened, seen, told) VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING
 RETURNING id

@@ -42,7 +42,8 @@ class Ended(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is seen. Times in microseconds since the epoch; queues by channel or destination; `disk` in per cent."""
+    """What is seen. Times in microseconds since the epoch; queues by channel or destination; `disk` in per cent;
+    `certificates` by until when they are good, None where that cannot be read."""
 
     now: int
     heard: Mapping[str, int] = field(default_factory=dict)
@@ -54,9 +55,7 @@ class Seen:
     ended: Mapping[str, Ended] = field(default_factory=dict)
     overdue: Mapping[str, int] = field(default_factory=dict)
     disk: float = 0.0
-    certificates: Mapping[str, int | None] = field(
-        default_factory=dict
-    )  # until when; None: it cannot be read
+    certificates: Mapping[str, int | None] = field(default_factory=dict)
 
 
 def conditions(settings: AlertsFile, seen: Seen) -> Iterator[Condition]:
@@ -71,10 +70,8 @@ def conditions(settings: AlertsFile, seen: Seen) -> Iterator[Condition]:
             if number:
                 yield _destination(Rule.OVERDUE, name, f"{number} answers did not come in time")
     if settings.disk is not None and seen.disk >= settings.disk:
-        yield Condition(
-            Rule.DISK, "disk", f"{seen.disk:.0f} % of the disk is used; {settings.disk:g} % is the limit"
-        )
-
+        text = f"{seen.disk:.0f} % of the disk is used; {settings.disk:g} % is the limit"
+        yield Condition(Rule.DISK, "disk", text)
     yield from _certificates(settings, seen)
 
 

@@ -112,15 +112,12 @@ def muting(asked: argparse.Namespace) -> int:
 
 
 def _post(asked: argparse.Namespace, path: str, wanted: Json, done: str) -> int:
-    if asked.dry_run:
-        print(f"would be: {done}")
-        return 0
     try:
         with Engine(asked.data) as engine:
-            engine.post(path, {**wanted, "why": asked.why})
+            engine.post(path, {**wanted, "why": asked.why, "dry_run": asked.dry_run})
     except Refused as error:
         return refusal(error)
-    print(done)
+    print(f"would be: {done}" if asked.dry_run else done)
     return 0
 
 

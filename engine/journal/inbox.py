@@ -127,11 +127,6 @@ def park(connection: Connection, message: int) -> bool:
     return row is not None
 
 
-def holds(connection: Connection, message: int) -> bool:
-    """Does a lane stand still because of it?"""
-    return one(connection, SQL.stuck, (message,)) is not None
-
-
 def unhold(connection: Connection, lane: int | None) -> bool:
     """Those that were held in a lane go on. Are there any?"""
     return lane is not None and bool(connection.all(SQL.unhold, (lane,)))

@@ -28,7 +28,7 @@ class Spool:
         self.incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
         for n in range(256):
             (directory / f"{n:02x}").mkdir(exist_ok=True, mode=0o700)
-        _fsync(directory)
+        fsync(directory)
 
     def create(self) -> IO[bytes]:
         """A new private file in `incoming`; its path is its `name`."""
@@ -40,7 +40,7 @@ class Spool:
         name = uuid4().hex
         final = self.path(name)
         os.rename(path, final)
-        _fsync(final.parent)
+        fsync(final.parent)
         return Spooled(name, size, digest, final)
 
     def write(self, body: bytes) -> Spooled:
@@ -76,7 +76,8 @@ def _fsynced(path: Path) -> tuple[int, bytes]:
         return file.tell(), digest.digest()
 
 
-def _fsync(directory: Path) -> None:
+def fsync(directory: Path) -> None:
+    """Make the names in it durable."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import structlog
@@ -57,10 +57,10 @@ class Watch:
             group.create_task(self._repeat(self._look, lambda: self._settings().every))
             group.create_task(self._repeat(self._tell, lambda: TELLING))
 
-    async def _repeat(self, act: Callable[[], object], every: Callable[[], float]) -> None:
+    async def _repeat(self, act: Callable[[], Awaitable[None]], every: Callable[[], float]) -> None:
         while True:
             try:
-                await act()  # type: ignore[misc]
+                await act()
             except (Down, Uncertain) as e:
                 log.warning("alerts cannot be written", reason=type(e).__name__)
             except Exception as e:  # a watch that fell asleep would be worse than one that stumbles

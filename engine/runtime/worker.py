@@ -84,10 +84,11 @@ class Worker:
                     await self._woken.wait()
                     continue
                 if batch and batch[0].id in self._leftovers:
-                    if committing is not None:
+                    if committing is None:
+                        await self._carefully(batch[0])
+                    else:  # then look again: what was not filed goes first
                         await committing
-                    committing, held = None, frozenset()
-                    await self._carefully(batch[0])
+                        committing, held = None, frozenset()
                     continue
                 batch = list(takewhile(lambda each: each.id not in self._leftovers, batch))
                 made = self._current.made

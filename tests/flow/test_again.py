@@ -172,6 +172,8 @@ async def test_every_change_and_every_reading_of_bytes_is_on_record(world: Runni
     await did(site, "edit", str(bad["id"]), "--set", "PID-7=19610615", "--resubmit", "--why", "a slip")
     lines = (await site.command("audit", "list", "--json")).stdout.splitlines()
     acts = [json.loads(line) for line in lines][::-1]
+    token, *acts = acts
+    assert (token["what"], token["rows"]) == ("tokens.create", {"name": "test"})
     assert [(a["what"], a["rows"]["messages"], a["why"]) for a in acts] == [
         ("messages.read", [good["id"]], ""),
         ("messages.replay", [good["id"]], "a test"),
@@ -204,7 +206,35 @@ async def test_a_text_is_found_in_raw_and_quarantined_ones_and_whoever_looked_is
     assert (await did(site, "list", "--text", "nobody at all")).strip() == "no messages"
     short = await site.command("messages", "list", "--text", "x")
     assert (short.returncode, "3 letters" in short.stderr) == (1, True)
-    act = json.loads((await site.command("audit", "list", "--json")).stdout.splitlines()[-1])
+    act = json.loads((await site.command("audit", "list", "--json")).stdout.splitlines()[-2])
     assert act["what"] == "messages.search"
     assert sorted(act["rows"]["messages"]) == sorted(m["id"] for m in found)
     assert "4711" not in json.dumps(act)
+
+
+async def test_a_preview_says_what_would_be_done_and_nothing_of_it_is(world: Running) -> None:
+    site, ward, _ = world
+    await send(site, adt("A1", "A"), adt("B1", "B", born="1961BAD"), adt("B2", "B", "A08"))
+    good, bad = await site.end("A1"), await site.end("B1")
+    await delivered(site, good["id"], 2)
+
+    async def held() -> Json:
+        (found,) = await site.messages(key="B2")
+        return found if found["state"] == "HELD" else {}
+
+    behind = await until(held)
+    ids = [str(message["id"]) for message in (good, bad, behind)]
+    assert "2 messages would be: replay" in await did(site, "replay", *ids, "--dry-run"), (
+        "not the one that is held"
+    )
+    assert "1 messages would be: resend" in await did(site, "resend", *ids, "--to", "ward", "--dry-run")
+    assert "would be edited" in await did(
+        site, "edit", ids[1], "--set", "PID-7=1961", "--resubmit", "--dry-run"
+    )
+    refused = await site.command("messages", "edit", ids[0], "--set", "PID-7=1961", "--resubmit", "--dry-run")
+    assert (refused.returncode, "it had an effect" in refused.stderr) == (1, True)
+    assert [await site.end(key) for key in ("A1", "B1")] == [good, bad]
+    assert len(await site.messages()) == 3
+    assert len(await delivered(site, good["id"], 2)) == len(ward.got) + 1 == 2
+    acts = (await site.command("audit", "list", "--json")).stdout.splitlines()
+    assert [json.loads(line)["what"] for line in acts] == ["tokens.create"]

@@ -15,7 +15,7 @@ from cryptography import x509
 
 from tests.adapters.certificates import Authority
 from tests.adapters.mllp_peer import Sender, acknowledgement, fields, receiver
-from tests.flow.installation import Installation, channel, running, until
+from tests.flow.installation import channel, running, until
 from tests.flow.messages import adt
 
 TLS = 'mllp: {{port: 0, certificate: "{0}", key: "{1}"}}'
@@ -135,4 +135,3 @@ async def test_each_is_listed_with_its_days_and_told_of_before_it_ends(
 async def test_without_tls_there_is_none(tmp_path: Path) -> None:
     async with running(tmp_path, {"channels/adt.yaml": channel("adt")}) as site:
         assert (await site.command("certificates")).stdout == "no certificate is in use\n"
-        assert isinstance(site, Installation)

@@ -4,6 +4,7 @@ reason, and kept on record."""
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -191,7 +192,7 @@ async def test_what_cannot_be_done_is_told(world: Running, arguments: list[str],
 
 
 async def test_who_did_what_is_on_record_and_a_record_that_was_edited_is_named(
-    world: Running, ward: Ward
+    world: Running, ward: Ward, tmp_path: Path
 ) -> None:
     site, _ = world
     ward.no = {"A-0", "B-0", "C-0"}
@@ -200,18 +201,21 @@ async def test_who_did_what_is_on_record_and_a_record_that_was_edited_is_named(
         await did(site, "park", str((await one(site, key, "HELD"))["id"]), "--why", f"for {key}")
     sound = await site.command("audit", "verify")
     assert sound.returncode == 0
-    assert "3 rows" in sound.stdout
+    assert "4 rows" in sound.stdout, "the token that the test made is the first"
     listed = (await site.command("audit", "list")).stdout
     assert "for B-0" in listed
     assert await site.stop() == 0
+    database, as_it_was = site.data / "chartwire.db", tmp_path / "as it was"
+    shutil.copy(database, as_it_was)
     for change, told in (
         ("UPDATE audit SET why = 'for nobody' WHERE id = 2", "row 2: it was edited"),
         ("DELETE FROM audit WHERE id = 2", "row 2: it was taken out"),
-        ("UPDATE audit SET id = 9 WHERE id = 3", "row 2: it was taken out"),
+        ("UPDATE audit SET id = 9 WHERE id = 4", "row 4: it was taken out"),
     ):
-        database = apsw.Connection(str(site.data / "chartwire.db"))
-        database.execute(change)
-        database.close()
+        shutil.copy(as_it_was, database)
+        tampering = apsw.Connection(str(database))
+        tampering.execute(change)
+        tampering.close()
         await site.start()
         broken = await site.command("audit", "verify")
         assert (broken.returncode, broken.stdout.strip()[: len(told)]) == (1, told)

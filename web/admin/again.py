@@ -17,7 +17,7 @@ from engine.journal.audit import Act, record
 from engine.running import Running
 from engine.runtime import clock
 from formats import hl7v2
-from store.database import Connection, Down, Uncertain
+from store.database import Connection
 from store.reason import Reason
 from web.admin import change
 from web.admin.change import Change
@@ -67,13 +67,11 @@ async def _do(running: Running, request: Request, what: Again) -> Response:
             record(connection, Act(who, f"messages.{what}", rows, wanted.why), now)
         return done, lanes
 
-    if wanted.dry_run:
-        return JSONResponse({"messages": list(wanted.ids)})
-    try:
-        done, lanes = await running.committer.submit(work)
-    except (Down, Uncertain):
-        return outcome(503, "transient", "the change could not be stored; try again")
-    for destination, lane in lanes:
+    made = await change.made(running, wanted, work)
+    if isinstance(made, Response):
+        return made
+    done, lanes = made
+    for destination, lane in () if wanted.dry_run else lanes:
         running.hurry(destination, lane)
     return JSONResponse({"messages": done})
 
@@ -99,26 +97,23 @@ async def edit(running: Running, request: Request) -> Response:
     entry = inquiry.message(running.reader, id)
     if entry is None:
         return missing()
-    made = _edited(_channel(running, entry.channel), inquiry.body(running.reader, id), wanted.set)
-    if isinstance(made, Reason):
-        return outcome(400, made.code, made.text, place=made.place)
-    if wanted.dry_run:
-        return JSONResponse({"message": id, "set": list(wanted.set)})
+    body = _edited(_channel(running, entry.channel), inquiry.body(running.reader, id), wanted.set)
+    if isinstance(body, Reason):
+        return outcome(400, body.code, body.text, place=body.place)
 
     def work(connection: Connection) -> int | None:
-        new = again.edit(connection, id, made, now)
+        new = again.edit(connection, id, body, now)
         if new is not None:
             rows: dict[str, Any] = {"messages": [id], "made": new, "set": list(wanted.set)}
             record(connection, Act(change.who(request), "messages.edit", rows, wanted.why), now)
         return new
 
-    try:
-        new = await running.committer.submit(work, first=True)
-    except (Down, Uncertain):
-        return outcome(503, "transient", "the change could not be stored; try again")
+    new = await change.made(running, wanted, work)
+    if isinstance(new, Response):
+        return new
     if new is None:
         return outcome(409, "conflict", f"message {id} cannot be edited: {OVER}")
-    return JSONResponse({"message": id, "made": new}, 201)
+    return JSONResponse({"message": id, "made": None if wanted.dry_run else new})
 
 
 def _channel(running: Running, name: str) -> Channel | None:

@@ -18,7 +18,7 @@ from engine.journal.audit import Act
 from engine.journal.audit import record as audit
 from engine.running import Running
 from engine.runtime import clock
-from store.database import Connection, Down, Uncertain
+from store.database import Connection
 from store.resource import instant
 from web.admin import change
 from web.admin.change import Change
@@ -54,7 +54,7 @@ async def acknowledge(running: Running, request: Request) -> Response:
         return wanted
     act = Act(who, "alerts.ack", {"alerts": [id]}, wanted.why)
     done = await _written(
-        running, act, lambda connection: record.acknowledge(connection, id, who, wanted.why)
+        running, wanted, act, lambda connection: record.acknowledge(connection, id, who, wanted.why)
     )
     return done or outcome(409, "conflict", f"no alert {id} is open")
 
@@ -78,7 +78,7 @@ async def mute(running: Running, request: Request) -> Response:
         record.mute(connection, row)
         return True
 
-    return await _written(running, act, work) or outcome(500, "exception", "it was not written")
+    return await _written(running, wanted, act, work) or outcome(500, "exception", "it was not written")
 
 
 async def unmute(running: Running, request: Request) -> Response:
@@ -90,7 +90,7 @@ async def unmute(running: Running, request: Request) -> Response:
     rows = {"rule": wanted.rule, "subject": wanted.subject}
     act = Act(change.who(request), "alerts.unmute", rows, wanted.why)
     done = await _written(
-        running, act, lambda connection: record.unmute(connection, wanted.rule, wanted.subject)
+        running, wanted, act, lambda connection: record.unmute(connection, wanted.rule, wanted.subject)
     )
     return done or outcome(409, "conflict", "that is not muted")
 
@@ -119,7 +119,9 @@ def _wrong(wanted: Muted) -> str | None:
     return None if wanted.rule in list(Rule) else f"rule must be one of {', '.join(Rule)}"
 
 
-async def _written(running: Running, act: Act, work: Callable[[Connection], bool]) -> Response | None:
+async def _written(
+    running: Running, wanted: Change, act: Act, work: Callable[[Connection], bool]
+) -> Response | None:
     """Done and on record; None: there was nothing to do it to."""
 
     def both(connection: Connection) -> bool:
@@ -128,10 +130,9 @@ async def _written(running: Running, act: Act, work: Callable[[Connection], bool
             audit(connection, act, clock.now())
         return done
 
-    try:
-        done = await running.committer.submit(both, first=True)
-    except (Down, Uncertain):
-        return outcome(503, "transient", "the change could not be stored; try again")
+    done = await change.made(running, wanted, both)
+    if isinstance(done, Response):
+        return done
     return JSONResponse(dict(act.rows)) if done else None
 
 

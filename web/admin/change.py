@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 import msgspec
@@ -10,6 +11,7 @@ from starlette.responses import Response
 
 from engine.client import OPERATOR
 from engine.running import Running
+from store.database import Connection, Down, Uncertain
 from web.body import body
 from web.outcome import outcome
 
@@ -38,6 +40,25 @@ async def asked(request: Request, type: type[C]) -> C | Response:
     ):
         return outcome(400, "required", "say why, in 1 to 500 printable characters", place="why")
     return change
+
+
+T = TypeVar("T")
+
+
+async def made(running: Running, change: Change, work: Callable[[Connection], T]) -> T | Response:
+    """What `work` gives once it is durable, or the refusal. With `dry_run` it is undone: what it would give."""
+
+    def preview(connection: Connection) -> T:
+        connection.run("SAVEPOINT preview")
+        found = work(connection)
+        connection.run("ROLLBACK TO preview")
+        connection.run("RELEASE preview")
+        return found
+
+    try:
+        return await running.committer.submit(preview if change.dry_run else work, first=True)
+    except (Down, Uncertain):
+        return outcome(503, "transient", "it could not be stored; try again")
 
 
 async def forbidden(running: Running, request: Request) -> Response:

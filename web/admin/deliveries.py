@@ -15,7 +15,7 @@ from engine.journal.deliveries import FROM, Action, Entry, Filter, Lane, Page, S
 from engine.message import Delivery
 from engine.running import Running
 from engine.runtime import clock
-from store.database import Connection, Down, Uncertain
+from store.database import Connection
 from store.reason import Reason
 from store.resource import instant
 from web.admin import change, filters
@@ -103,8 +103,6 @@ async def act(running: Running, request: Request, action: Action) -> Response:
     if isinstance(page, Reason):
         return outcome(400, page.code, page.text, place=page.place)
     possible = [entry for entry in page.entries if entry.state in FROM[action]]
-    if wanted.dry_run or not possible:
-        return _page(running, possible, page.next)
     who, now = change.who(request), clock.now()
 
     def work(connection: Connection) -> tuple[list[int], set[Lane]]:
@@ -113,11 +111,11 @@ async def act(running: Running, request: Request, action: Action) -> Response:
             record(connection, Act(who, f"deliveries.{action}", {"deliveries": done}, wanted.why), now)
         return done, lanes
 
-    try:
-        done, lanes = await running.committer.submit(work, first=True)
-    except (Down, Uncertain):
-        return outcome(503, "transient", "the change could not be stored; try again")
-    for destination, lane in lanes:
+    made = await change.made(running, wanted, work)
+    if isinstance(made, Response):
+        return made
+    done, lanes = made
+    for destination, lane in () if wanted.dry_run else lanes:
         running.hurry(destination, lane)
     now_so = [entry for id in done if (entry := deliveries.found(running.reader, id))]
     return _page(running, now_so, page.next)

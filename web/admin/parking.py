@@ -9,7 +9,7 @@ from engine.journal import inbox, inquiry
 from engine.journal.audit import Act, record
 from engine.running import Running
 from engine.runtime import clock
-from store.database import Connection, Down, Uncertain
+from store.database import Connection
 from web.admin import change
 from web.admin.change import Change
 from web.fhir.resource import missing
@@ -31,12 +31,9 @@ async def park(running: Running, request: Request) -> Response:
             record(connection, Act(who, "messages.park", {"messages": [id]}, wanted.why), clock.now())
         return parked
 
-    if wanted.dry_run:
-        return JSONResponse({"message": id, "parked": inbox.holds(running.reader, id)})
-    try:
-        parked = await running.committer.submit(work, first=True)
-    except (Down, Uncertain):
-        return outcome(503, "transient", "the change could not be stored; try again")
+    parked = await change.made(running, wanted, work)
+    if isinstance(parked, Response):
+        return parked
     if not parked:
         return outcome(409, "conflict", f"message {id} holds nothing back")
     return JSONResponse({"message": id, "parked": True})

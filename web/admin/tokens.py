@@ -6,9 +6,11 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from engine.journal.audit import Act, record
 from engine.running import Running
 from engine.runtime import clock
-from store.database import Connection, Down, Uncertain
+from store.database import Connection
+from web.admin import change
 from web.bearer import SQL, digest, new_token
 from web.body import body
 from web.outcome import outcome
@@ -33,9 +35,8 @@ async def create(running: Running, request: Request) -> Response:
 
     def work(connection: Connection) -> None:
         connection.run(SQL.add_holder, (digest(token), name, now))
+        record(connection, Act(change.who(request), "tokens.create", {"name": name}), now)
 
-    try:
-        await running.committer.submit(work, first=True)
-    except (Down, Uncertain):
-        return outcome(503, "transient", "the token could not be stored; try again")
+    if refused := await change.made(running, change.Change(), work):
+        return refused
     return JSONResponse({"name": name, "token": token}, 201, {"cache-control": "no-store"})
