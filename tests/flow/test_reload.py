@@ -205,8 +205,10 @@ async def test_if_a_new_source_does_not_start_all_is_as_it_was(tmp_path: Path) -
             await site.deliveries("O1", "DELIVERED")
             assert fields(await lab.ask(adt("O2", "O2")), b"MSA")[1] == "AA"
             acts = (await site.command("audit", "list", "--json")).stdout.splitlines()
-            told = [(act["what"], act["why"]) for act in map(json.loads, acts)]
-            assert told[:2] == [("configuration.failed", ""), ("configuration.apply", WHY[1])]
+            told = [
+                (act["what"], act["why"]) for act in map(json.loads, acts) if "configuration" in act["what"]
+            ]
+            assert told == [("configuration.failed", ""), ("configuration.apply", WHY[1])]
 
 
 async def test_channels_come_and_go_and_one_that_goes_processes_what_it_took(tmp_path: Path) -> None:
