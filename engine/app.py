@@ -32,8 +32,8 @@ from engine.reload import Candidate
 from engine.runtime import clock
 from engine.runtime.compute import Elsewhere, here, serve, take_apart
 from engine.runtime.current import Made
-from store.database import Down, one
-from store.database.sqlite import Sqlite, create
+from store.database import Alone, Database, Down, Writing, one
+from store.database.sqlite import File
 from store.identity import Identity
 
 if TYPE_CHECKING:
@@ -72,7 +72,8 @@ def run(config: Path, data: Path, env: str | None) -> int:
     data.chmod(0o700)
     with _only_one(data):
         try:
-            connection = create(data / "chartwire.db")
+            database = _database(data)
+            connection = database.writer()
         except Down as e:
             print(e, file=sys.stderr)
             return 1
@@ -88,7 +89,7 @@ def run(config: Path, data: Path, env: str | None) -> int:
         gc.set_threshold(20_000, 20, 50)
         made = found.start(_numbered(connection, found.configuration))
         again = partial(candidate, config, env, secret)
-        return uvloop.run(Engine(made, again, data, connection, listen, web.build, renew).serve())
+        return uvloop.run(Engine(made, again, data, database, connection, listen, web.build, renew).serve())
 
 
 def _many_files() -> None:
@@ -247,7 +248,17 @@ def _only_one(data: Path) -> Iterator[None]:
         yield
 
 
-def _numbered(connection: Sqlite, configuration: Configuration) -> Configuration:
+def _database(data: Path) -> Database:
+    """Where the journal and the chart are: in a file of the data directory, or where CHARTWIRE_DATABASE says."""
+    url = os.environ.get("CHARTWIRE_DATABASE")
+    if not url:
+        return File(data / "chartwire.db")
+    from store.database.postgres import Server  # paid by who has one
+
+    return Server(url)
+
+
+def _numbered(connection: Writing, configuration: Configuration) -> Configuration:
     """With its row in the journal, which its messages name."""
     connection.begin()
     number = row_of(connection, configuration.marks.whole, clock.now())
@@ -255,12 +266,13 @@ def _numbered(connection: Sqlite, configuration: Configuration) -> Configuration
     return replace(configuration, number=number)
 
 
-def _secret(connection: Sqlite) -> bytes:
+def _secret(connection: Writing) -> bytes:
     """The installation's identity key: made once, kept with the data that it names."""
-    if row := one(connection, SQL.setting, ("identity",)):
-        return bytes(row[0])
-    secret = secrets.token_bytes(32)
     connection.begin()
-    connection.run(SQL.set_setting, ("identity", secret))
+    connection.alone(Alone.MIGRATION)  # of several that start at once, one makes it
+    row = one(connection, SQL.setting, ("identity",))
+    secret = bytes(row[0]) if row else secrets.token_bytes(32)
+    if row is None:
+        connection.run(SQL.set_setting, ("identity", secret))
     connection.commit()
     return secret

@@ -9,7 +9,6 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import structlog
@@ -34,9 +33,8 @@ from engine.runtime.sources import Group, Sources
 from engine.runtime.splitting import Splitters
 from engine.runtime.watch import Watch
 from engine.runtime.worker import IN_HAND, Worker
-from store.database import Down, Uncertain
+from store.database import Database, Down, Uncertain, Writing
 from store.database.commit import Committer
-from store.database.sqlite import Sqlite
 from store.reason import Reason
 
 Address = tuple[str, int]
@@ -52,7 +50,8 @@ class Engine:
     made: Made
     read: Read
     data: Path
-    connection: Sqlite
+    database: Database
+    connection: Writing
     listen: Address
     web: Callable[..., object]
     renew: Callable[[], None]
@@ -96,8 +95,8 @@ class Engine:
     # -- parts
 
     def _compose(self) -> None:
-        path = self.data / "chartwire.db"
-        self.reader = Sqlite(path, writes=False)
+        open = self.database.reader
+        self.reader = open()
         self.committer = Committer(self.connection, self._dead, self._committed)
         self.metrics = Metrics()
         self.spool = Spool(self.data / "spool")
@@ -110,7 +109,6 @@ class Engine:
         self.splitters = Splitters(current, self.reader, self.committer, self.spool, self._filed)
         self.sources = Sources(self._intake, self._ended)
         self.destinations = Destinations(self._dispatcher, self._ended)
-        open = partial(Sqlite, path, writes=False)
         self.lines = Lines(
             current, self.worker, open, self.sources, self.destinations, self.committer, self.metrics,
             self._tell, self._lost,

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.postgres_server import PostgresServer
+
 ROOT = Path(__file__).resolve().parent.parent
 DEADLINE = 60.0
 
@@ -31,12 +33,18 @@ class EngineProcess:
         """Start and wait until everything listens; the addresses as engine.json tells them."""
         self.data.mkdir(parents=True, exist_ok=True)
         (self.data / "engine.json").unlink(missing_ok=True)
+        environ = {
+            **os.environ,
+            "CHARTWIRE_HTTP": "127.0.0.1:0",
+            "PYTHONPATH": str(ROOT),
+            **_database(self.data),
+        }
         command = [*self.wrapper, sys.executable, "-m", "engine.cli", "run"]
         with self.data.with_name(f"{self.data.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--config", str(self.config), "--data", str(self.data)],
                 stderr=log, stdout=log, cwd=ROOT, start_new_session=True,
-                env={**os.environ, "CHARTWIRE_HTTP": "127.0.0.1:0", "PYTHONPATH": str(ROOT), **self.env},
+                env={**environ, **self.env},
             )  # fmt: skip
         return self.ready()
 
@@ -67,6 +75,12 @@ class EngineProcess:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(DEADLINE)
+
+
+def _database(data: Path) -> dict[str, str]:
+    """A database of its own on the server of the tests, if they run on one."""
+    home = os.environ.get("CHARTWIRE_TEST_SERVER")
+    return {"CHARTWIRE_DATABASE": PostgresServer(Path(home)).database(data)} if home else {}
 
 
 def port_of(address: str) -> int:

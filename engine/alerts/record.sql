@@ -54,5 +54,5 @@ ON CONFLICT (channel) DO UPDATE SET at = excluded.at
 -- name: ended
 -- of the newest ones
 SELECT channel, count(*), sum(CASE WHEN state IN ('QUARANTINED', 'FAILED', 'REFUSED') THEN 1 ELSE 0 END)
-FROM (SELECT channel, state, received FROM message ORDER BY id DESC LIMIT 2000) AS some WHERE received >= $1
+FROM (SELECT channel, state, received FROM message ORDER BY id DESC LIMIT 2000) AS newest WHERE received >= $1
 GROUP BY channel

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from store.database import Connection, Row, one
+from store.database import Alone, Connection, Row, one
 from store.database.statements import load
 
 SQL = load("engine.journal", "audit.sql")
@@ -57,6 +57,7 @@ class Broken(NamedTuple):
 
 def record(connection: Connection, act: Act, now: int) -> int:
     """Append to the chain, in the caller's transaction; the number of the row."""
+    connection.alone(Alone.AUDIT)
     before = head(connection)
     id, rows = before.id + 1, msgspec.json.encode(act.rows, order="deterministic").decode()
     row = (id, now, act.who, act.what, rows, act.why)

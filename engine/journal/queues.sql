@@ -12,7 +12,7 @@ WHERE destination = $1 AND lane = $2 AND state IN ('QUEUED', 'HELD') ORDER BY id
 
 -- name: depth
 SELECT count(*) FROM (SELECT 1 FROM delivery
-  WHERE destination = $1 AND lane = $2 AND state IN ('QUEUED', 'HELD') LIMIT $3) AS some
+  WHERE destination = $1 AND lane = $2 AND state IN ('QUEUED', 'HELD') LIMIT $3) AS counted
 
 -- name: outbox
 SELECT destination, state, count(*), min(created) FROM delivery WHERE state IN ('QUEUED', 'HELD')

@@ -13,7 +13,7 @@ from engine.runtime.telling import tell
 from engine.trigger import Triggers
 from store import chart
 from store.chart import Applied, Change
-from store.database import Connection
+from store.database import Alone, Connection
 from store.identity import Identity, fhir_id
 from store.reason import Reason
 from store.reply import reply
@@ -58,6 +58,7 @@ def file_all(
             failed = replace(processed, state=State.FAILED, reason=_failure(e), said=(), outgoing=())
             return _saved(connection, partial(filed, failed), broken)
 
+    connection.alone(Alone.CHART)
     return [attempted(processed) for processed in batch]
 
 

@@ -35,7 +35,7 @@ from engine.runtime.compute import computed
 from engine.runtime.filing import Filed, file, file_all
 from engine.runtime.metrics import Metrics
 from engine.runtime.reading import Reader
-from store.database import Connection
+from store.database import Alone, Connection
 from store.database import Uncertain as CommitUncertain
 from store.database.commit import Committer
 from store.reason import Reason
@@ -260,6 +260,7 @@ class Intake:
             connection.run("RELEASE verdict")
             asked = filed.processed
         refused = replace(asked, state=State.REFUSED, said=(), outgoing=(), relates="")
+        connection.alone(Alone.CHART)
         return file(connection, by.identity, refused, now)
 
     def refuse(self, received: Received, reason: Reason, *, unsupported: bool = False) -> Future[Receipt]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from store import criteria
 from store.chart import SQL
-from store.database import Connection, one
+from store.database import Connection, Reading, one
 from store.identity import key_of
 from store.reason import Reason
 from store.resource import whole
@@ -42,10 +42,6 @@ class Reader:
         if key is None or row is None or row[3] is None:
             return None
         return whole(type, key, row[0], row[1], row[3])
-
-
-class Reading(Connection, Protocol):
-    def close(self) -> None: ...
 
 
 Open = Callable[[], Reading]

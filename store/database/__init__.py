@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import IntEnum
 from typing import Any, Protocol
 
 Row = tuple[Any, ...]
+
+
+class Alone(IntEnum):
+    """What only one transaction does at a time, in however many processes."""
+
+    MIGRATION = 1
+    CHART = 2
+    AUDIT = 3
 
 
 class Connection(Protocol):
@@ -17,6 +26,42 @@ class Connection(Protocol):
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None: ...
 
+    def alone(self, what: Alone) -> None:
+        """Wait for whoever does the same, and keep others from it until the end of the transaction."""
+
+
+class Reading(Connection, Protocol):
+    """A connection that sees what was committed, and writes nothing. `Down`: it cannot read now."""
+
+    def close(self) -> None: ...
+
+
+class Writing(Reading, Protocol):
+    """A connection that writes."""
+
+    def begin(self) -> None:
+        """`Down`: nothing can be written now."""
+
+    def commit(self) -> None:
+        """Durable when it returns. Raises Down, Uncertain, Untrusted."""
+
+    def rollback(self) -> None: ...
+
+    def broken(self, error: Exception) -> bool:
+        """Is this the database's failure rather than the statement's?"""
+
+    def again(self, error: Exception) -> bool:
+        """Is it nobody's failure, so that the same work will do in another transaction?"""
+
+
+class Database(Protocol):
+    """Where the journal and the chart are kept."""
+
+    def reader(self) -> Reading: ...
+
+    def writer(self) -> Writing:
+        """With the schema as it is to be. `Down`: it cannot be had."""
+
 
 class Down(Exception):
     """The database did not take the work, and it is certain that nothing of it was committed."""
@@ -24,6 +69,10 @@ class Down(Exception):
 
 class Uncertain(Exception):
     """The commit failed in a way that leaves its outcome unknown."""
+
+
+class Untrusted(Uncertain):
+    """And what this process sees of the database may not be what is on its disk: it must not go on."""
 
 
 def one(connection: Connection, sql: str, args: Sequence[Any] = ()) -> Row | None:

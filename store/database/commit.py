@@ -11,11 +11,11 @@ import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import structlog
 
-from store.database import Connection, Down, Uncertain
+from store.database import Connection, Down, Uncertain, Untrusted, Writing
 
 log = structlog.get_logger("database")
 T = TypeVar("T")
@@ -33,19 +33,12 @@ class Job(NamedTuple):
 Settled = tuple[Job, Any, BaseException | None]
 
 
-class Transactional(Connection, Protocol):
-    def begin(self) -> None: ...
-    def commit(self) -> None: ...
-    def rollback(self) -> None: ...
-    def broken(self, error: Exception) -> bool: ...
-
-
 class Committer:
     """The one writer. `submit` from the event loop's thread; `on_death` is called there if the thread dies."""
 
     def __init__(
         self,
-        connection: Transactional,
+        connection: Writing,
         on_death: Callable[[BaseException], None],
         on_commit: Callable[[], None] = lambda: None,
     ) -> None:
@@ -91,7 +84,7 @@ class Committer:
         try:
             while batch := self._next():
                 self._settle(self._transact(batch))
-        except BaseException as e:  # an unknown commit outcome, or a bug
+        except BaseException as e:  # nothing can be trusted any more, or a bug
             self._loop.call_soon_threadsafe(self._died, e, batch)
 
     def _died(self, error: BaseException, batch: list[Job]) -> None:
@@ -116,10 +109,15 @@ class Committer:
     def _transact(self, batch: list[Job]) -> list[Settled]:
         try:
             return self._together(batch)
-        except Uncertain:
+        except Untrusted:
             raise
+        except Uncertain as e:
+            log.error("it is not known what was committed", reason=str(e))
+            return [(job, None, e) for job in batch]
         except Exception as e:
             self._connection.rollback()
+            if self._connection.again(e):
+                return self._transact(batch)
             if len(batch) > 1 and not self.broken(e):
                 return [settled for job in batch for settled in self._transact([job])]
             error = self._failing(e) if self.broken(e) else e

@@ -13,7 +13,7 @@ from typing import Any
 
 import apsw
 
-from store.database import Down, Row, Uncertain
+from store.database import Alone, Down, Row, Untrusted
 from store.database.migrations import migrate
 
 OLDEST = 3_051_003
@@ -43,6 +43,9 @@ class Sqlite:
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         self.apsw.executemany(sql, rows)
 
+    def alone(self, what: Alone) -> None:
+        """Whoever writes is alone here."""
+
     def begin(self) -> None:
         """Start a write transaction. `Down` if another process holds the database or it cannot be read."""
         try:
@@ -51,14 +54,14 @@ class Sqlite:
             raise Down(f"the database cannot be written: {type(e).__name__}") from e
 
     def commit(self) -> None:
-        """Commit and fsync. `Down`: rolled back for certain. `Uncertain`: the fsync itself failed."""
+        """Commit and fsync. `Down`: rolled back for certain. `Untrusted`: the fsync itself failed."""
         try:
             self.run("COMMIT")
         except (apsw.FullError, apsw.BusyError) as e:
             self.rollback()
             raise Down(f"cannot commit: {type(e).__name__}") from e
         except apsw.Error as e:
-            raise Uncertain(f"commit failed: {type(e).__name__}") from e
+            raise Untrusted(f"commit failed: {type(e).__name__}") from e
 
     def rollback(self) -> None:
         if self.apsw.in_transaction:
@@ -67,6 +70,10 @@ class Sqlite:
     def broken(self, error: Exception) -> bool:
         """Is this the database's failure (disk full, I/O) rather than the statement's?"""
         return isinstance(error, _BROKEN)
+
+    def again(self, error: Exception) -> bool:
+        """Nobody else writes."""
+        return False
 
     def close(self) -> None:
         self.apsw.close()
@@ -90,6 +97,19 @@ _WRITER = (
     # is written behind it would be lost with it. So nothing is.
     "wal_checkpoint(TRUNCATE)",
 )
+
+
+class File:
+    """The database of an installation, in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def reader(self) -> Sqlite:
+        return Sqlite(self._path, writes=False)
+
+    def writer(self) -> Sqlite:
+        return create(self._path)
 
 
 def create(path: Path) -> Sqlite:

@@ -6,9 +6,10 @@ import pytest
 
 from engine.journal import inquiry
 from store import criteria
+from store.database.postgres import Postgres
 from store.reason import Reason
 from store.search import COMMON, SUPPORTED
-from tests.postgres.test_smoke import Postgres, database  # noqa: F401
+from tests.postgres.test_smoke import database  # noqa: F401
 from tests.web.test_search_plan import INQUIRIES, VALUES, WALKS
 
 pytestmark = pytest.mark.postgres

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from store import chart
 from store.chart import Applied
+from store.database import Writing
 from store.database.sqlite import Sqlite, create
 from store.facts import Clock, Fact, Link
 from store.identity import Authority, Identity, reference
@@ -119,7 +120,7 @@ def open_chart() -> Sqlite:
     return create(Path(":memory:"))
 
 
-def filed(connection: Sqlite, story: Story, order: list[int]) -> tuple[str, frozenset[int]]:
+def filed(connection: Writing, story: Story, order: list[int]) -> tuple[str, frozenset[int]]:
     """Apply messages in this order; what is released is processed again, as the worker does."""
     names: dict[int, int] = {}
     waiting = list(order)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from engine.client import OPERATOR
 from engine.running import Running
-from store.database import Connection, Down, Uncertain
+from store.database import Alone, Connection, Down, Uncertain
 from web.body import body
 from web.outcome import outcome
 
@@ -48,15 +48,19 @@ T = TypeVar("T")
 async def made(running: Running, change: Change, work: Callable[[Connection], T]) -> T | Response:
     """What `work` gives once it is durable, or the refusal. With `dry_run` it is undone: what it would give."""
 
+    def changed(connection: Connection) -> T:
+        connection.alone(Alone.CHART)  # what is filed meanwhile looks at lanes that change here
+        return work(connection)
+
     def preview(connection: Connection) -> T:
         connection.run("SAVEPOINT preview")
-        found = work(connection)
+        found = changed(connection)
         connection.run("ROLLBACK TO preview")
         connection.run("RELEASE preview")
         return found
 
     try:
-        return await running.committer.submit(preview if change.dry_run else work, first=True)
+        return await running.committer.submit(preview if change.dry_run else changed, first=True)
     except (Down, Uncertain):
         return outcome(503, "transient", "it could not be stored; try again")
 
