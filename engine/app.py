@@ -49,18 +49,29 @@ class Settings(NamedTuple):
     env: str | None
     secret: bytes
     files: Files
+    computes: bool = True
 
 
 HTTP = "127.0.0.1:8080"
+ALL = "all"
+ROLES = frozenset({"intake", "worker", "deliver", "web"})
 
 
-def run(config: Path, data: Path, env: str | None) -> int:
-    """Lint, start, serve until SIGTERM or SIGINT, drain. Exit status 0 after a clean stop."""
+def run(config: Path, data: Path, env: str | None, role: str = ALL) -> int:
+    """Lint, start, serve until SIGTERM or SIGINT, drain. Exit status 0 after a clean stop. `role`: of several processes
+    on one database, what this one does."""
     configure()
     _many_files()
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until there is something to reload
-    listen = _loopback(os.environ.get("CHARTWIRE_HTTP", HTTP))
-    if listen is None:
+    if role != ALL and not os.environ.get("CHARTWIRE_DATABASE"):
+        print(
+            f"--role {role} needs a database that processes can share: set CHARTWIRE_DATABASE",
+            file=sys.stderr,
+        )
+        return 1
+    http = os.environ.get("CHARTWIRE_HTTP", HTTP if role in (ALL, "web") else "")
+    listen = _loopback(http) if http else None
+    if http and listen is None:
         print(
             "CHARTWIRE_HTTP must be HOST:PORT with a loopback address; put a TLS proxy before it",
             file=sys.stderr,
@@ -78,7 +89,9 @@ def run(config: Path, data: Path, env: str | None) -> int:
             print(e, file=sys.stderr)
             return 1
         secret = _secret(connection)
-        found = candidate(config, env, secret)
+        roles = ROLES if role == ALL else frozenset({role})
+        compiled = partial(candidate, config, env, secret, computes="worker" in roles)
+        found = compiled()
         if isinstance(found, list):  # it was sound a moment ago
             return _report(found)
         import web
@@ -88,8 +101,9 @@ def run(config: Path, data: Path, env: str | None) -> int:
         gc.freeze()  # what is here now stays: looking for garbage in it again and again would make senders wait
         gc.set_threshold(20_000, 20, 50)
         made = found.start(_numbered(connection, found.configuration))
-        again = partial(candidate, config, env, secret)
-        return uvloop.run(Engine(made, again, data, database, connection, listen, web.build, renew).serve())
+        shared = not isinstance(database, File)
+        engine = Engine(made, compiled, data, database, connection, shared, roles, listen, web.build, renew)
+        return uvloop.run(engine.serve())
 
 
 def _many_files() -> None:
@@ -124,7 +138,7 @@ def load(
 
 
 def candidate(
-    config: Path, env: str | None, secret: bytes, running: Identity | None = None
+    config: Path, env: str | None, secret: bytes, running: Identity | None = None, *, computes: bool = True
 ) -> Candidate | list[Problem]:
     """What is on disk now, compiled, and what starts it; for an engine that runs with the identity `running`."""
     from engine.config.snapshot import read_files
@@ -133,7 +147,7 @@ def candidate(
     configuration = load(config, env, secret, files=files, running=running)
     if isinstance(configuration, list):
         return configuration
-    return Candidate(configuration, partial(_made, Settings(config, env, secret, files)))
+    return Candidate(configuration, partial(_made, Settings(config, env, secret, files, computes)))
 
 
 def check(config: Path, env: str | None) -> int:
@@ -199,7 +213,8 @@ def _report(problems: Sequence[Problem]) -> int:
 def _made(settings: Settings, configuration: Configuration) -> Made:
     """Where channels are computed: in a process of its own if there is a core for it, else in a thread."""
     split = partial(_start, take_apart, settings)
-    if os.environ.get("CHARTWIRE_COMPUTE", "1" if (os.cpu_count() or 1) > 1 else "0") == "0":
+    apart = os.environ.get("CHARTWIRE_COMPUTE", "1" if (os.cpu_count() or 1) > 1 else "0") != "0"
+    if not (apart and settings.computes):
         return Made(configuration, here({c.name: c for c in configuration.channels}), split)
     elsewhere = Elsewhere(partial(_start, serve, settings))
     return Made(configuration, elsewhere, split, elsewhere.await_ready, elsewhere.close)

@@ -6,15 +6,20 @@ import asyncio
 import contextlib
 import json
 import os
+import secrets
 import signal
-from collections.abc import AsyncIterator, Callable
+import socket
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import structlog
 
 from engine.channel import Configuration, Partner
-from engine.journal import SQL, inbox
+from engine.journal import SQL, claims, inbox
+from engine.journal.claims import Claim
+from engine.journal.inbox import Waiting
 from engine.journal.spool import Spool
 from engine.lines import Lines
 from engine.message import State
@@ -22,17 +27,20 @@ from engine.pausing import Pausing
 from engine.plan import WAITING
 from engine.reload import Applied, Read, Reload
 from engine.running import Running
+from engine.runtime.claims import Claims, Everything, Shared
 from engine.runtime.current import Current, Made
 from engine.runtime.delivery import Dispatcher
 from engine.runtime.destinations import Destinations
 from engine.runtime.filing import Filed
+from engine.runtime.hints import Hints
 from engine.runtime.intake import Intake
 from engine.runtime.metrics import Metrics
 from engine.runtime.server import Server, private
-from engine.runtime.sources import Group, Sources
+from engine.runtime.sources import Cannot, Group, Sources
 from engine.runtime.splitting import Splitters
 from engine.runtime.watch import Watch
 from engine.runtime.worker import IN_HAND, Worker
+from engine.sharing import Sharing, wanted
 from store.database import Database, Down, Uncertain, Writing
 from store.database.commit import Committer
 from store.reason import Reason
@@ -52,7 +60,9 @@ class Engine:
     data: Path
     database: Database
     connection: Writing
-    listen: Address
+    shared: bool  # with other processes
+    roles: frozenset[str]
+    listen: Address | None  # None: only the local operator
     web: Callable[..., object]
     renew: Callable[[], None]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -68,13 +78,9 @@ class Engine:
         loop.add_signal_handler(signal.SIGHUP, self._hangup)
         self._warn()
         try:
-            async with (
-                self._background(self.worker.run()),
-                self._background(self.splitters.run()),
-                self._background(self.watch.run()),
-                self._deliveries(),
-                self._web(),
-            ):
+            async with contextlib.AsyncExitStack() as parts:
+                for part in self._parts():
+                    await parts.enter_async_context(part)
                 await self._listen()
         except* Exception as group:
             for error in group.exceptions:
@@ -82,7 +88,7 @@ class Engine:
             self.status = 1
         finally:
             await self.committer.stop()
-            if self.status == 0:
+            if self.status == 0 and not self.shared:
                 with contextlib.suppress(Down, Uncertain):  # then the next one starts with care
                     self._mark(SQL.forget_setting, (RUNNING,))
             for connection in (self.reader, self.connection):
@@ -94,33 +100,81 @@ class Engine:
 
     # -- parts
 
+    def _parts(self) -> Iterator[contextlib.AbstractAsyncContextManager[None]]:
+        """What runs, in the order in which it starts; it ends the other way round."""
+        if self.sharing is not None:
+            yield self._background(self.claims.run())
+            yield self._background(self.sharing.hints.run(), forever=False)
+            yield self._background(self.sharing.sweep())
+            yield self._background(self.sharing.follow())
+        if "worker" in self.roles:
+            yield self._background(self.worker.run())
+            yield self._background(self.splitters.run())
+        yield self._background(self.watch.run())
+        yield self._deliveries()
+        yield self._web()
+
     def _compose(self) -> None:
         open = self.database.reader
         self.reader = open()
         self.committer = Committer(self.connection, self._dead, self._committed)
         self.metrics = Metrics()
         self.spool = Spool(self.data / "spool")
-        if swept := self.spool.sweep({name for (name,) in self.reader.all(SQL.spooled)}):
+        if not self.shared and (swept := self.spool.sweep({n for (n,) in self.reader.all(SQL.spooled)})):
             log.warning("what was never acknowledged is swept from the spool", files=swept)
         self.current = current = Current(self.made)
         broken = self.connection.broken
-        leftovers = inbox.first_waiting(self.reader, IN_HAND) if self._died_before() else set[int]()
-        self.worker = Worker(current, self.reader, self.committer, broken, self.spool, self._filed, leftovers)
-        self.splitters = Splitters(current, self.reader, self.committer, self.spool, self._filed)
+        self.claims, waiting, leftovers = self._claims()
+        self.worker = Worker(current, waiting, self.committer, broken, self.claims, self._filed, leftovers)
+        self.splitters = Splitters(current, self.reader, self.committer, self.claims, self.spool, self._filed)
         self.sources = Sources(self._intake, self._ended)
         self.destinations = Destinations(self._dispatcher, self._ended)
         self.lines = Lines(
             current, self.worker, open, self.sources, self.destinations, self.committer, self.metrics,
-            self._tell, self._lost,
+            self.claims, self.roles, self._tell, self._lost,
         )  # fmt: skip
-        self.watch = Watch(self._configuration, self.data, open, self.committer, self.metrics, self.renew)
+        self.watch = Watch(
+            self._configuration, self.data, open, self.committer, self.claims, self.metrics, self.renew
+        )
         self.pausing = Pausing(self.lines, self.committer)
         self.pausing.recall(self.reader)
+        self.sharing = self._sharing() if self.shared else None
         self.reload = Reload(self.read, self.lines, self.committer)
         self.running = Running(
             self._configuration, self.reader, self.committer, self.metrics, self._unready, open,
             self.destinations.dispatchers, self.sources.intakes, self.spool, self.reload, self.pausing,
         )  # fmt: skip
+
+    def _claims(self) -> tuple[Claims, Callable[[int], list[Waiting]], set[int]]:
+        """Whose work it is, what of it waits, and what of that was perhaps in hand when somebody died."""
+        if not self.shared:
+            waiting = partial(inbox.waiting, self.reader, spool=self.spool)
+            leftovers = inbox.first_waiting(self.reader, IN_HAND) if self._died_before() else set[int]()
+            return Everything(), waiting, leftovers
+        owner = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
+
+        async def changed(unclean: Collection[Claim]) -> None:
+            if self.sharing is not None:
+                await self.sharing.claimed(unclean)
+
+        shared = Shared(
+            self.committer, owner, self.roles, lambda: wanted(self._configuration(), self.roles), changed
+        )
+
+        def mine(limit: int) -> list[Waiting]:
+            return claims.waiting(self.reader, shared.names("channel"), limit, self.spool)
+
+        return shared, mine, set()
+
+    def _sharing(self) -> Sharing:
+        hints = Hints(os.environ.get("CHARTWIRE_REDIS"), self._configuration().identity.origin, self._hinted)
+        return Sharing(
+            self.lines, self.worker, self.splitters, self.destinations, self.reader, hints, self._ready
+        )
+
+    def _hinted(self, hint: str) -> None:
+        if self.sharing is not None:
+            self.sharing.wake(hint)
 
     def _died_before(self) -> bool:
         """Did the engine before this one not stop cleanly? From now on that is true of this one, until it stops."""
@@ -143,7 +197,7 @@ class Engine:
 
     def _dispatcher(self, partner: Partner) -> Dispatcher:
         origin = self._configuration().identity.origin
-        return Dispatcher(partner, self.reader, self.committer, self.metrics, origin, self.spool)
+        return Dispatcher(partner, self.reader, self.committer, self.claims, self.metrics, origin, self.spool)
 
     def _warn(self) -> None:
         """What an operator should hear at every start."""
@@ -165,6 +219,8 @@ class Engine:
         self.worker.wake()
         if any(channel.split for channel in self._configuration().channels):
             self.splitters.wake()
+        if self.sharing is not None:
+            self.sharing.hints.tell("worker")
 
     def _unready(self) -> Reason | None:
         if self.unready is None and self.committer.down:  # whoever asks also makes it try again
@@ -181,6 +237,8 @@ class Engine:
         for destination, lane in filed.lanes:
             if dispatcher := self.destinations.dispatchers.get(destination):
                 dispatcher.wake(lane)
+            elif self.sharing is not None:
+                self.sharing.hints.tell(f"destination {destination}")
 
     # -- life
 
@@ -202,17 +260,34 @@ class Engine:
 
     async def _start(self) -> None:
         async with self.lines.lock:
-            await self.lines.listen()
-            self.unready = None
-            self._tell()
+            try:
+                await self.lines.listen()
+            except Cannot as e:
+                if self.sharing is None or not e.taken:
+                    raise
+                self.sharing.standby = True
+                self.unready = Reason(
+                    "standby", "another process has the address of a source; waiting for it"
+                )
+                log.warning("another process has its address; waiting to take over", channel=e.channel)
+                return
+        self._ready()
+
+    def _ready(self) -> None:
+        self.unready = None
+        self._tell()
         log.info("ready", http=self.http, sources=self.sources.addresses)
 
     def _tell(self) -> None:
         """Where it can be reached."""
-        told = {"pid": os.getpid(), "http": f"http://{self.http}", "sources": self.sources.addresses}
-        partial = self.data / "engine.json.new"
-        partial.write_text(json.dumps(told))
-        partial.replace(self.data / "engine.json")
+        told = {
+            "pid": os.getpid(),
+            "http": self.http and f"http://{self.http}",
+            "sources": self.sources.addresses,
+        }
+        new = self.data / "engine.json.new"
+        new.write_text(json.dumps(told))
+        new.replace(self.data / "engine.json")
 
     def _hangup(self) -> None:
         """SIGHUP: as `chartwire apply`."""
@@ -227,9 +302,12 @@ class Engine:
         self.stopping.set()
 
     @contextlib.asynccontextmanager
-    async def _background(self, work: object) -> AsyncIterator[None]:
-        task = asyncio.create_task(work)  # type: ignore[arg-type, var-annotated]
-        task.add_done_callback(self._ended)
+    async def _background(
+        self, work: Coroutine[None, None, None], *, forever: bool = True
+    ) -> AsyncIterator[None]:
+        task = asyncio.create_task(work)
+        if forever:
+            task.add_done_callback(self._ended)
         try:
             yield
         finally:
@@ -254,10 +332,14 @@ class Engine:
     @contextlib.asynccontextmanager
     async def _web(self) -> AsyncIterator[None]:
         """HTTP on loopback with tokens, and the same for the local operator on a socket that only he can open."""
-        host, port = self.listen
-        tcp = Server(self.web(self.running, trusted=False), host=host, port=port)
         with private(self.data / "engine.sock") as name:
-            local = Server(self.web(self.running, trusted=True), uds=name)
-            async with tcp.running(), local.running():
-                self.http = f"{host}:{tcp.port}"
-                yield
+            async with Server(self.web(self.running, trusted=True), uds=name).running():
+                if self.listen is None:
+                    self.http = ""
+                    yield
+                    return
+                host, port = self.listen
+                tcp = Server(self.web(self.running, trusted=False), host=host, port=port)
+                async with tcp.running():
+                    self.http = f"{host}:{tcp.port}"
+                    yield

@@ -13,11 +13,12 @@ import structlog
 from engine.channel import Configuration, Marks
 from engine.journal import inbox
 from engine.journal.pauses import Name
+from engine.runtime.claims import Claims
 from engine.runtime.current import Current, Made
 from engine.runtime.destinations import Destinations
 from engine.runtime.metrics import Metrics
 from engine.runtime.reading import Open, beside
-from engine.runtime.sources import Cannot, Group, Sources, grouped
+from engine.runtime.sources import Cannot, Group, Sources, grouped, listens, role
 from engine.runtime.worker import Worker
 from store.database.commit import Committer
 
@@ -48,6 +49,8 @@ class Lines:
     destinations: Destinations
     committer: Committer
     metrics: Metrics
+    claims: Claims
+    roles: Collection[str]
     changed: Callable[[], None]
     lost: Callable[[], None]
     paused: Collection[Name] = ()
@@ -55,9 +58,10 @@ class Lines:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def groups(self, configuration: Configuration) -> list[Group]:
-        """The channels of each source that takes messages: one that is paused stops those that share its source."""
-        groups = grouped(configuration.channels)
-        return [g for g in groups if not any(("channel", c.name) in self.paused for c in g)]
+        """The channels of each source that runs here: one that is paused stops those that share its source."""
+        groups = (g for g in grouped(configuration.channels) if role(g) in self.roles)
+        mine = [g for g in groups if listens(g) or self.claims.holds("source", g[0].name)]
+        return [g for g in mine if not any(("channel", c.name) in self.paused for c in g)]
 
     async def listen(self) -> None:
         """Start every source; return when all listen. Raises Cannot."""
@@ -68,7 +72,8 @@ class Lines:
         """Deliver to every destination."""
         configuration = self.current.made.configuration
         self.metrics.begin(channel.name for channel in configuration.channels)
-        wanted = [p for p in configuration.partners if ("destination", p.name) not in self.paused]
+        named = [p for p in configuration.partners if self.claims.holds("destination", p.name)]
+        wanted = [p for p in named if ("destination", p.name) not in self.paused]
         self.destinations.become(wanted, kept)
 
     async def stop(self) -> None:

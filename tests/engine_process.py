@@ -27,6 +27,7 @@ class EngineProcess:
     data: Path
     env: Mapping[str, str] = field(default_factory=dict)
     wrapper: tuple[str, ...] = ()
+    arguments: tuple[str, ...] = ()
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> dict[str, Any]:
@@ -39,7 +40,7 @@ class EngineProcess:
             "PYTHONPATH": str(ROOT),
             **_database(self.data),
         }
-        command = [*self.wrapper, sys.executable, "-m", "engine.cli", "run"]
+        command = [*self.wrapper, sys.executable, "-m", "engine.cli", "run", *self.arguments]
         with self.data.with_name(f"{self.data.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, "--config", str(self.config), "--data", str(self.data)],

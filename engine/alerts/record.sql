@@ -49,7 +49,7 @@ SELECT channel, at FROM heard
 
 -- name: hear
 INSERT INTO heard (channel, at) VALUES ($1, $2)
-ON CONFLICT (channel) DO UPDATE SET at = excluded.at
+ON CONFLICT (channel) DO UPDATE SET at = CASE WHEN excluded.at > heard.at THEN excluded.at ELSE heard.at END
 
 -- name: ended
 -- of the newest ones

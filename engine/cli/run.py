@@ -12,8 +12,12 @@ def add(commands: Commands) -> None:
     config(command)
     data(command)
     env(command)
+    text = "of several processes on one PostgreSQL, what this one does (default: all)"
+    command.add_argument(
+        "--role", choices=["all", "intake", "worker", "deliver", "web"], default="all", help=text
+    )
     command.set_defaults(command=run)
 
 
 def run(asked: argparse.Namespace) -> int:
-    return int(app().run(asked.config, asked.data, asked.env))
+    return int(app().run(asked.config, asked.data, asked.env, asked.role))

@@ -148,10 +148,11 @@ class Waiting(NamedTuple):
 
 def waiting(connection: Connection, limit: int, spool: Spool | None = None) -> list[Waiting]:
     """The next messages in order of arrival, with what their channels read of them."""
-    return [_waiting(row, spool) for row in connection.all(SQL.waiting, (limit,))]
+    return [waited(row, spool) for row in connection.all(SQL.waiting, (limit,))]
 
 
-def _waiting(row: Row, spool: Spool | None) -> Waiting:
+def waited(row: Row, spool: Spool | None) -> Waiting:
+    """A row of `waiting`, with the bytes that it names."""
     id, channel, received, data, name, *more = row
     try:
         return Waiting(id, channel, received, read(data, name, spool), *more)

@@ -19,12 +19,15 @@ from engine.journal.outbox import Head, Verdict
 from engine.journal.spool import Spool
 from engine.message import Outcome, Unknown
 from engine.runtime import clock
+from engine.runtime.claims import Claims, Ticket
 from engine.runtime.metrics import Metrics
 from engine.runtime.pace import NEVER, Pace
-from store.database import Connection, Uncertain
+from store.database import Connection, Down, Uncertain, Untrusted
 from store.database.commit import Committer
 from store.reason import Reason
 
+AGAIN = 1.0
+"""Seconds after which an outbox that could not be read is read again."""
 LOWEST = -1
 MOST = 4096
 """Lanes of one destination that are known at a time: memory does not grow with what is queued."""
@@ -43,6 +46,7 @@ class Dispatcher:
         partner: Partner,
         reader: Connection,
         committer: Committer,
+        claims: Claims,
         metrics: Metrics,
         origin: str,
         spool: Spool,
@@ -53,6 +57,7 @@ class Dispatcher:
         self._origin = origin
         self._reader = reader
         self._committer = committer
+        self._claims = claims
         self._metrics = metrics
         self._ready: deque[int] = deque()
         self._known: set[int] = set()  # lanes that are ready, in delivery, or waiting for their time
@@ -82,6 +87,14 @@ class Dispatcher:
             self._ready.append(lane)
             self._available.set()
 
+    def look(self) -> None:
+        """Something may have been queued by somebody else."""
+        if self._after is None:
+            self._after = LOWEST
+        else:
+            self._missed = True
+        self._available.set()
+
     def hurry(self, lane: int) -> None:
         """As `wake`; and if it waits for its time, it waits no longer."""
         if timer := self._waiting.pop(lane, None):
@@ -106,8 +119,8 @@ class Dispatcher:
     async def _connection(self) -> None:
         loop = asyncio.get_running_loop()
         while not self._stopping:
-            if not self._ready:
-                self._look()
+            if not self._ready and not self._look():
+                await self._signal(AGAIN)
             if not self._ready:
                 await self._signal(NEVER)
             elif (wait := self.pace.wait(loop.time())) > 0:
@@ -129,10 +142,14 @@ class Dispatcher:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._available.wait(), seconds)
 
-    def _look(self) -> None:
-        """Find more lanes, a page at a time; once around, and again if one was missed meanwhile."""
+    def _look(self) -> bool:
+        """Find more lanes, a page at a time; once around, and again if one was missed meanwhile. False: not now."""
         while self._after is not None and not self._ready and len(self._known) < MOST:
-            page = outbox.lanes(self._reader, self.partner.name, self._after, PAGE)
+            try:
+                page = outbox.lanes(self._reader, self.partner.name, self._after, PAGE)
+            except Down as e:
+                self._unread(e)
+                return False
             for lane in page:
                 if lane not in self._known:
                     self.wake(lane)
@@ -140,12 +157,25 @@ class Dispatcher:
                 self._after = page[-1]
             else:
                 self._after, self._missed = (LOWEST if self._missed else None), False
+        return True
+
+    def _unread(self, error: Down) -> None:
+        log.error(
+            "the outbox cannot be read", destination=self.partner.name, reason=str(error), retry_in=AGAIN
+        )
 
     async def _advance(self, lane: int) -> Outcome | None:
         """Deliver the head of a lane, if its time has come; None: it has not."""
         self._again.discard(lane)
-        head = outbox.head(self._reader, self.partner.name, lane)
-        if head is None or head.state == "HELD" or outbox.waits(self._reader, head):
+        ticket = self._claims.ticket("destination", {self.partner.name})
+        try:
+            head = outbox.head(self._reader, self.partner.name, lane)
+            waits = head is not None and outbox.waits(self._reader, head)
+        except Down as e:
+            self._unread(e)
+            self._waiting[lane] = asyncio.get_running_loop().call_later(AGAIN, self._due, lane)
+            return None
+        if ticket is None or head is None or head.state == "HELD" or waits:
             self._rest(lane)
         elif head.lane != lane:
             self._rest(lane)
@@ -154,17 +184,18 @@ class Dispatcher:
             timer = asyncio.get_running_loop().call_later(wait / 1e6, self._due, lane)
             self._waiting[lane] = timer
         else:
-            return await self._attempt(lane, head)
+            return await self._attempt(lane, head, ticket)
         return None
 
-    async def _attempt(self, lane: int, head: Head) -> Outcome:
+    async def _attempt(self, lane: int, head: Head, ticket: Ticket) -> Outcome:
         began = clock.now()
         outcome = await self._deliver(head, lane)
         log.debug("attempt", destination=self.partner.name, delivery=head.id, message=head.message,
                   outcome=type(outcome).__name__, seconds=(clock.now() - began) / 1e6)  # fmt: skip
         self._metrics.attempt(self.partner.name, type(outcome).__name__)
         self._unsettled.add(lane)
-        self._settle(lane, head, outbox.judge(self.partner, head, outcome, clock.now(), random.random()))
+        verdict = outbox.judge(self.partner, head, outcome, clock.now(), random.random())
+        self._settle(lane, head, verdict, ticket)
         return outcome
 
     async def _deliver(self, head: Head, lane: int) -> Outcome:
@@ -177,31 +208,42 @@ class Dispatcher:
             )
             return Unknown(Reason("defect", f"the destination raised {type(e).__name__}"))
 
-    def _settle(self, lane: int, head: Head, verdict: Verdict) -> None:
+    def _settle(self, lane: int, head: Head, verdict: Verdict, ticket: Ticket) -> None:
         if verdict.state != "DELIVERED":
             log.warning("not delivered", destination=self.partner.name, delivery=head.id, message=head.message,
                         state=verdict.state, attempts=verdict.attempts,
                         code=verdict.reason.code if verdict.reason else None)  # fmt: skip
 
-        def work(connection: Connection) -> list[int]:
+        def work(connection: Connection) -> list[int] | None:
+            if not self._claims.valid(connection, ticket):
+                return None
             return outbox.settle(connection, head, verdict, clock.now())
 
         self._committer.submit(work, first=True).add_done_callback(
-            lambda done: self._settled(lane, head, verdict, done)
+            lambda done: self._settled(lane, head, verdict, ticket, done)
         )
 
-    def _settled(self, lane: int, head: Head, verdict: Verdict, done: asyncio.Future[list[int]]) -> None:
-        if (error := done.exception()) is None:
+    def _settled(
+        self, lane: int, head: Head, verdict: Verdict, ticket: Ticket, done: asyncio.Future[list[int] | None]
+    ) -> None:
+        error = done.exception()
+        if error is None and (others := done.result()) is not None:
             self._unsettled.discard(lane)
             self._return(lane)
-            for other in done.result():
+            for other in others:
                 self.wake(other)
-        elif isinstance(error, Uncertain):
+        elif isinstance(error, Untrusted):
             self._unsettled.discard(lane)
+            self._available.set()
+        elif error is None or isinstance(
+            error, Uncertain
+        ):  # it is another process's now, or the journal will tell
+            self._unsettled.discard(lane)
+            self._waiting[lane] = asyncio.get_running_loop().call_later(AGAIN, self._due, lane)
             self._available.set()
         else:  # keep the verdict until it can be written; the lane waits
             log.error("outcome not stored", destination=self.partner.name, delivery=head.id, retry_in=1.0)
-            asyncio.get_running_loop().call_later(1.0, self._settle, lane, head, verdict)
+            asyncio.get_running_loop().call_later(1.0, self._settle, lane, head, verdict, ticket)
 
     def _due(self, lane: int) -> None:
         del self._waiting[lane]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import structlog
 
+from engine.api import FhirSource
 from engine.channel import Channel, Configuration
 from engine.runtime.intake import Intake
 from engine.trigger import ChartSource
@@ -18,10 +20,11 @@ log = structlog.get_logger("engine")
 
 
 class Cannot(Exception):
-    """A source did not start: the channel, and why in a word or two."""
+    """A source did not start: the channel, why in a word or two, and whether somebody else has its address."""
 
-    def __init__(self, channel: str, why: str) -> None:
+    def __init__(self, channel: str, why: str, taken: bool = False) -> None:
         super().__init__(channel, why)
+        self.taken = taken
         self.channel = channel
         self.why = why
 
@@ -56,8 +59,10 @@ class Listening:
         number = error.errno if isinstance(error, OSError) else None
         why = os.strerror(number) if number else type(error).__name__
         name = self.group[0].name
-        log.critical("a source cannot be had", channel=name, address=address(self.group), reason=why)
-        return Cannot(name, why)
+        taken = number == errno.EADDRINUSE
+        say = log.warning if taken else log.critical
+        say("a source cannot be had", channel=name, address=address(self.group), reason=why)
+        return Cannot(name, why, taken)
 
     def _ready(self, address: str) -> None:
         self.address = address
@@ -141,6 +146,16 @@ def same(one: Group, two: Group) -> bool:
     """Have these channels one source, so that what serves the first may serve the second?"""
     alone = isinstance(one[0].source, ChartSource) and one[0].name != two[0].name
     return one[0].source == two[0].source and not alone
+
+
+def role(group: Group) -> str:
+    """Of what process its messages are taken: the FHIR API is where HTTP is served."""
+    return "web" if isinstance(group[0].source, FhirSource) else "intake"
+
+
+def listens(group: Group) -> bool:
+    """Do others come to it? Then it may be had several times; one that looks for itself, or dials out, only once."""
+    return isinstance(group[0].source, ChartSource | FhirSource) or "://" not in (address(group) or "://")
 
 
 def address(group: Group) -> str:

@@ -23,10 +23,11 @@ from engine.journal.inbox import Splitting
 from engine.journal.spool import Spool
 from engine.message import Outgoing, Part, Processed, Reply, State, Stop
 from engine.runtime import clock
+from engine.runtime.claims import Claims, Ticket
 from engine.runtime.compute import Pieces
 from engine.runtime.current import Current
 from engine.runtime.filing import Filed
-from store.database import Connection, Down
+from store.database import Connection, Down, Uncertain
 from store.database.commit import Committer
 from store.reason import Reason
 
@@ -35,6 +36,14 @@ T = TypeVar("T")
 DEFECT = Reason(
     "defect", "taking the message apart failed; a defect of the splitter, or a file like no other"
 )
+
+
+AGAIN = 1.0
+"""Seconds after which a journal that could not be read is read again."""
+
+
+class Lost(Exception):
+    """Another process takes it apart, or nobody knows what was written: it is begun again."""
 
 
 class Splitters:
@@ -49,6 +58,7 @@ class Splitters:
         current: Current,
         reader: Connection,
         committer: Committer,
+        claims: Claims,
         spool: Spool,
         filed: Callable[[str, Filed], None],
     ) -> None:
@@ -56,6 +66,8 @@ class Splitters:
         self._made = current.made  # which the process is of
         self._reader = reader
         self._committer = committer
+        self._claims = claims
+        self._ticket: Ticket = ()
         self._spool = spool
         self._filed = filed
         self._woken = asyncio.Event()
@@ -72,14 +84,29 @@ class Splitters:
         try:
             while True:
                 self._woken.clear()
-                if whole := inbox.splitting(self._reader):
-                    await self._split(whole)
+                if whole := self._next():
+                    try:
+                        await self._split(whole)
+                    except Lost:
+                        self._end()
                 else:
                     self._end()
                     await self._woken.wait()
         finally:
             self._end()
             self._threads.shutdown(wait=False)
+
+    def _next(self) -> Splitting | None:
+        """The next one, if it is for this process."""
+        try:
+            whole = inbox.splitting(self._reader)
+        except Down as e:
+            log.error("the journal cannot be read", reason=str(e))
+            asyncio.get_running_loop().call_later(AGAIN, self.wake)
+            return None
+        ticket = self._claims.ticket("splitting", {""})
+        self._ticket = ticket or ()
+        return whole if ticket is not None else None
 
     async def _split(self, whole: Splitting) -> None:
         if self._made is not self._current.made:
@@ -148,10 +175,19 @@ class Splitters:
         return "" if isinstance(body, Reason) else channel.kind(body)
 
     async def _committed(self, work: Callable[[Connection], None]) -> None:
+        def ours(connection: Connection) -> bool:
+            if valid := self._claims.valid(connection, self._ticket):
+                work(connection)
+            return valid
+
         wait = 0.1
         while True:
             try:
-                return await self._committer.submit(work)
+                if not await self._committer.submit(ours):
+                    raise Lost
+                return
+            except Uncertain:
+                raise Lost from None
             except Down as e:
                 log.error("the database takes no parts", reason=str(e), retry_in=wait)
                 await asyncio.sleep(wait)

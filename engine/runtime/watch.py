@@ -18,6 +18,7 @@ from engine.certificates import certificates
 from engine.channel import Configuration
 from engine.journal import inquiry, queues
 from engine.runtime import clock
+from engine.runtime.claims import Claims
 from engine.runtime.metrics import Metrics
 from engine.runtime.reading import Open, beside
 from store.database import Connection, Down, Uncertain
@@ -37,6 +38,7 @@ class Watch:
         data: Path,
         open: Open,
         committer: Committer,
+        claims: Claims,
         metrics: Metrics,
         renew: Callable[[], None],
     ) -> None:
@@ -45,6 +47,7 @@ class Watch:
         self._data = data
         self._open = open
         self._committer = committer
+        self._claims = claims
         self._metrics = metrics
         self._written: dict[str, int] = {}
 
@@ -73,7 +76,8 @@ class Watch:
         seen, opened = await beside(
             self._open, lambda connection: (self._seen(connection, settings), record.opened(connection))
         )
-        found, now = list(conditions(settings, seen)), seen.now
+        mine = self._claims.holds("watch", "")
+        found, now = list(conditions(settings, seen)) if mine else [], seen.now
         heard = {**seen.heard, **self._metrics.heard}
         fresh = {name: at for name, at in heard.items() if self._written.get(name) != at}
         names = [type(each).__name__ for each in settings.notifiers]
@@ -81,9 +85,9 @@ class Watch:
 
         def work(connection: Connection) -> list[tuple[str, Alert]]:
             record.hear(connection, fresh)
-            return record.update(connection, settings, found, names, now)
+            return record.update(connection, settings, found, names, now) if mine else []
 
-        if not (found or opened or fresh):
+        if not (found or (mine and opened) or fresh):
             return
         changed = await self._committer.submit(work)
         self._written |= fresh
@@ -115,6 +119,8 @@ class Watch:
         return {name: min(now, known.get(name, now)) for name in settings.silent}
 
     async def _tell(self) -> None:
+        if not self._claims.holds("watch", ""):
+            return
         notices = await beside(self._open, lambda connection: record.due(connection, clock.now()))
         if not notices:
             return

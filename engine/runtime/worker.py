@@ -14,19 +14,21 @@ import structlog
 
 from engine.journal import inbox
 from engine.journal.inbox import Waiting
-from engine.journal.spool import Spool
 from engine.message import Processed, State
 from engine.runtime import clock
+from engine.runtime.claims import Claims, Ticket
 from engine.runtime.compute import Elsewhere
 from engine.runtime.current import Current, Made
 from engine.runtime.filing import Filed, file_all
-from store.database import Connection, Down
+from store.database import Connection, Down, Uncertain
 from store.database.commit import Committer
 from store.reason import Reason
 
 BATCH = 16  # small, so that the writer is held for milliseconds
 IN_HAND = 2 * BATCH
 """So many messages may have been in hand when an engine died: one batch computed, one being filed."""
+AGAIN = 1.0
+"""Seconds after which a journal that could not be read is read again."""
 STRIKES = 3
 STRUCK = Reason(
     "three-strikes",
@@ -45,19 +47,19 @@ class Worker:
     def __init__(
         self,
         current: Current,
-        reader: Connection,
+        waiting: Callable[[int], list[Waiting]],
         committer: Committer,
         broken: Callable[[Exception], bool],
-        spool: Spool,
+        claims: Claims,
         filed: Callable[[str, Filed], None],
         leftovers: set[int],
     ) -> None:
-        self._leftovers = leftovers
+        self.leftovers = leftovers
         self._current = current
-        self._reader = reader
+        self._waiting = waiting
         self._committer = committer
         self._broken = broken
-        self._spool = spool
+        self._claims = claims
         self._filed = filed
         self._woken = asyncio.Event()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="compute")
@@ -78,24 +80,28 @@ class Worker:
         try:
             while True:
                 self._woken.clear()
-                waiting = inbox.waiting(self._reader, BATCH + len(held), self._spool)
+                waiting = self._read(BATCH + len(held))
                 batch = [w for w in waiting if w.id not in held][:BATCH]
+                ticket = self._claims.ticket("channel", {w.channel for w in batch})  # at once: still as read
+                batch = [] if ticket is None else batch
                 if not batch and committing is None:
                     await self._woken.wait()
                     continue
-                if batch and batch[0].id in self._leftovers:
+                if batch and batch[0].id in self.leftovers:
                     if committing is None:
-                        await self._carefully(batch[0])
+                        await self._carefully(batch[0], ticket or ())
                     else:  # then look again: what was not filed goes first
                         await committing
                         committing, held = None, frozenset()
                     continue
-                batch = list(takewhile(lambda each: each.id not in self._leftovers, batch))
+                batch = list(takewhile(lambda each: each.id not in self.leftovers, batch))
                 made = self._current.made
                 computed = await loop.run_in_executor(self._threads, made.compute, batch) if batch else []
                 if committing is not None and not await committing:
                     batch = []  # what came before it must be computed again, and this one after it
-                committing = asyncio.create_task(self._commit(made, batch, computed)) if batch else None
+                committing = (
+                    asyncio.create_task(self._commit(made, batch, computed, ticket or ())) if batch else None
+                )
                 held = frozenset(w.id for w in batch)
         finally:
             if committing is not None:
@@ -103,44 +109,59 @@ class Worker:
                 await asyncio.wait([committing])
             self._threads.shutdown(wait=False)  # what is being computed is still in the journal
 
-    async def _carefully(self, waiting: Waiting) -> None:
+    async def _carefully(self, waiting: Waiting, ticket: Ticket) -> None:
         """One that was perhaps in hand when an engine died: by itself, and not for ever. It is counted only while it
         is in hand of this process, so that somebody who kills engines does not park what is innocent."""
-        self._leftovers.discard(waiting.id)
         made = self._current.made
         asked = await self._computed(made, waiting) if isinstance(made.compute, Elsewhere) else None
-        if await self._written(lambda connection: inbox.strike(connection, waiting.id)) >= STRIKES:
+        strikes = await self._written(lambda connection: inbox.strike(connection, waiting.id))
+        if strikes is None:
+            return
+        self.leftovers.discard(waiting.id)
+        if strikes >= STRIKES:
             log.error("parked after three strikes", message=waiting.id, channel=waiting.channel)
             asked = Processed(waiting.id, State.FAILED, STRUCK)
-        await self._commit(made, [waiting], [asked or await self._computed(made, waiting)])
+        await self._commit(made, [waiting], [asked or await self._computed(made, waiting)], ticket)
 
     async def _computed(self, made: Made, waiting: Waiting) -> Processed:
         loop = asyncio.get_running_loop()
         (asked,) = await loop.run_in_executor(self._threads, made.compute, [waiting])
         return asked
 
-    async def _commit(self, made: Made, batch: Sequence[Waiting], computed: Sequence[Processed]) -> bool:
-        """False: another configuration is current by now, and nothing was filed."""
+    def _read(self, limit: int) -> list[Waiting]:
+        """What is next; nothing for a while when that cannot be read."""
+        try:
+            return self._waiting(limit)
+        except Down as e:
+            log.error("the journal cannot be read", reason=str(e))
+            asyncio.get_running_loop().call_later(AGAIN, self.wake)
+            return []
+
+    async def _commit(
+        self, made: Made, batch: Sequence[Waiting], computed: Sequence[Processed], ticket: Ticket
+    ) -> bool:
+        """False: another configuration is current by now, or another process has them, and nothing was filed; or it is
+        not known what was."""
         by = made.configuration
         asked = [replace(each, configuration=by.number) for each in computed]
 
         def work(connection: Connection) -> list[Filed] | None:
-            if self._current.made is not made:
+            if self._current.made is not made or not self._claims.valid(connection, ticket):
                 return None
             return file_all(connection, by.identity, asked, clock.now(), self._broken, by.triggers)
 
         began = time.monotonic()
         filed = await self._written(work)
         if filed is None:
-            log.info("computed again by another configuration", messages=len(batch))
+            log.info("not filed", messages=len(batch))
             return False
         log.debug("filed", messages=len(batch), seconds=round(time.monotonic() - began, 4))
         for waiting, each in zip(batch, filed, strict=True):
             self._filed(waiting.channel, each)
         return True
 
-    async def _written(self, work: Callable[[Connection], T]) -> T:
-        """Disk full, database locked: the messages stay in the journal, and it is tried again."""
+    async def _written(self, work: Callable[[Connection], T]) -> T | None:
+        """Disk full, database locked: the messages stay in the journal, and it is tried again. None: nobody knows."""
         wait = 0.1
         while True:
             try:
@@ -149,3 +170,5 @@ class Worker:
                 log.error("chart unavailable", reason=str(e), retry_in=wait)
                 await asyncio.sleep(wait)
                 wait = min(wait * 2, 5.0)
+            except Uncertain:
+                return None

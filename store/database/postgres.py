@@ -188,7 +188,7 @@ class Server:
         connection.begin()
         try:
             connection.alone(Alone.MIGRATION)
-            migrate(connection, dialect)
+            migrate(connection, dialect, "postgresql")
             connection.commit()
         except BaseException:
             connection.rollback()

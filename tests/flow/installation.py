@@ -176,9 +176,9 @@ async def running(directory: Path, files: Mapping[str, str]) -> AsyncIterator[In
         site.kill()
 
 
-async def until(look: Callable[[], Awaitable[T]]) -> T:
+async def until(look: Callable[[], Awaitable[T]], deadline: float = DEADLINE) -> T:
     """What `look` finds, as soon as that is something; fails after a deadline."""
-    end = time.monotonic() + DEADLINE
+    end = time.monotonic() + deadline
     while not (found := await look()):
         assert time.monotonic() < end, "it did not come to that in time"
         await asyncio.sleep(0.02)

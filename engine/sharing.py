@@ -1,0 +1,107 @@
+"""One of several processes on one database: what it looks for because others may have left it there.
+
+Hints through Redis make it quick; without them, or when one is lost, a sweep finds everything. What others have
+paused is paused here, and a source whose address another process has is taken over when that ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+import structlog
+
+from engine.channel import Configuration
+from engine.journal import claims, pauses
+from engine.journal.claims import Claim
+from engine.lines import Lines
+from engine.runtime.destinations import Destinations
+from engine.runtime.hints import Hints
+from engine.runtime.sources import Cannot, grouped, listens, role
+from engine.runtime.splitting import Splitters
+from engine.runtime.worker import IN_HAND, Worker
+from store.database import Connection, Down
+
+OFTEN = 0.1
+"""Seconds between two sweeps without hints."""
+SELDOM = 1.0
+"""And with them."""
+OTHERS = 1.0
+"""Seconds between two looks for what others have paused, or let go."""
+log = structlog.get_logger("sharing")
+
+
+def wanted(configuration: Configuration, roles: Collection[str]) -> frozenset[Claim]:
+    """What a process with these roles can do that only one does at a time."""
+    channels, found = configuration.channels, set[Claim]()
+    if "worker" in roles:
+        found |= {("watch", ""), *(("channel", channel.name) for channel in channels)}
+        found |= {("splitting", "") for channel in channels if channel.split}
+    if "deliver" in roles:
+        found |= {("destination", partner.name) for partner in configuration.partners}
+    found |= {("source", g[0].name) for g in grouped(channels) if role(g) in roles and not listens(g)}
+    return frozenset(found)
+
+
+@dataclass
+class Sharing:
+    """`ready` is called when every source of this process listens."""
+
+    lines: Lines
+    worker: Worker
+    splitters: Splitters
+    destinations: Destinations
+    reader: Connection
+    hints: Hints
+    ready: Callable[[], None]
+    standby: bool = False
+    _woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def sweep(self) -> None:
+        """Until cancelled."""
+        while True:
+            self.wake()
+            await asyncio.sleep(SELDOM if self.hints.heard else OFTEN)
+
+    def wake(self, hint: str = "") -> None:
+        """Look for work: everywhere, or where a hint points: `worker`, or a destination with its name."""
+        if hint in ("", "worker"):
+            self.worker.wake()
+            self.splitters.wake()
+        for name, dispatcher in list(self.destinations.dispatchers.items()):
+            if hint in ("", f"destination {name}"):
+                dispatcher.look()
+
+    async def follow(self) -> None:
+        """Until cancelled: what others have paused or let go."""
+        while True:
+            await asyncio.sleep(OTHERS)
+            try:
+                paused = frozenset(pause.of for pause in pauses.pauses(self.reader))
+                if self.standby or paused != frozenset(self.lines.paused):
+                    await self._obey(paused)
+            except Down as e:
+                log.warning("what is paused cannot be read", reason=str(e))
+
+    async def claimed(self, unclean: Collection[Claim]) -> None:
+        """What may be begun, and what must end, has changed. Return when that has ended."""
+        for kind, name in unclean:
+            if kind == "channel":
+                self.worker.leftovers |= claims.first_waiting(self.reader, name, IN_HAND)
+        await self._obey(frozenset(self.lines.paused))
+        self.wake()
+
+    async def _obey(self, paused: frozenset[tuple[str, str]]) -> None:
+        async with self.lines.lock:
+            try:
+                await self.lines.obey(paused)
+            except Cannot as e:
+                if not self.standby:
+                    log.warning("another process has its address; waiting to take over", channel=e.channel)
+                self.standby = True
+                return
+        if self.standby:
+            log.info("taking over")
+            self.standby = False
+            self.ready()

@@ -1,0 +1,219 @@
+"""A hospital on one PostgreSQL: processes of every role, senders that never give up, a partner who writes down what he
+got, and the account of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from itertools import count
+from pathlib import Path
+from typing import NamedTuple
+
+from store.database import Down
+from store.database.postgres import Postgres
+from tests.adapters.mllp_peer import Receiver, Sender, fields, receiver
+from tests.engine_process import EngineProcess
+from tests.flow.installation import AUTHORITIES, channel, until
+from tests.flow.messages import adt
+
+SENDERS = 8
+CHANNELS = ("adt", "lab", "icu")
+
+
+class Account(NamedTuple):
+    """What came of the messages. `doubled`: facts, in the chart; `inversions`: in any lane, of journal or partner."""
+
+    acknowledged: int
+    in_chart: int
+    delivered: int
+    lost: int
+    doubled: int
+    inversions: int
+
+    def sound(self) -> bool:
+        return self.acknowledged > 0 and not (self.lost or self.doubled or self.inversions)
+
+    def __str__(self) -> str:
+        return "  ".join(f"{name} {number}" for name, number in self._asdict().items())
+
+
+class House:
+    """`roles` by the name of the process. Their sources listen on fixed ports, so that one can take over."""
+
+    def __init__(
+        self, directory: Path, url: str, partner: Receiver, roles: Mapping[str, str], env: Mapping[str, str]
+    ):
+        self.url = url
+        self.partner = partner
+        self.ports = {name: free() for name in CHANNELS}
+        self.config = directory / "config"
+        self._write({f"channels/{n}.yaml": channel(n, f"mllp: {{port: {p}}}") for n, p in self.ports.items()})
+        self._write({"authorities.yaml": AUTHORITIES, "routes.yaml": routes(partner.port)})
+        self.processes = {
+            name: EngineProcess(
+                self.config, directory / name, {"CHARTWIRE_DATABASE": url, **env}, arguments=("--role", role)
+            )
+            for name, role in roles.items()
+        }
+
+    def _write(self, files: Mapping[str, str]) -> None:
+        for name, text in files.items():
+            path = self.config / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+
+    async def start(self) -> None:
+        await asyncio.gather(*(asyncio.to_thread(p.start) for p in self.processes.values()))
+
+    async def restart(self, name: str) -> None:
+        await asyncio.to_thread(self.processes[name].start)
+
+    def kill(self, name: str) -> None:
+        process = self.processes[name]
+        if process.process and process.process.poll() is None:
+            process.kill()
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        process = self.processes[name].process
+        assert process is not None
+        os.killpg(process.pid, number)
+
+    async def stop(self) -> None:
+        for name, process in self.processes.items():
+            status = await asyncio.to_thread(process.stop)
+            assert status == 0, f"{name} ended with {status}: {process.log()}"
+
+    def log(self, name: str) -> str:
+        return self.processes[name].log()
+
+    def ask(self, sql: str) -> list[tuple[object, ...]]:
+        """Past the engine on purpose: it is on trial."""
+        reader = Postgres(self.url, writes=False)
+        try:
+            return reader.all(sql)
+        finally:
+            reader.close()
+
+    async def account(self, load: Load) -> Account:
+        """When everything has come to rest."""
+
+        async def rest() -> bool:
+            try:
+                going = self.ask("SELECT 1 FROM message WHERE state = 'RECEIVED' LIMIT 1")
+                return not going and not self.ask("SELECT 1 FROM delivery WHERE state <> 'DELIVERED' LIMIT 1")
+            except Down:
+                return False
+
+        await until(rest, 60)
+        keys = [str(key) for (key,) in self.ask("SELECT key FROM message ORDER BY id")]
+        facts = self.ask(
+            "SELECT m.key, count(*) FROM fact f JOIN message m ON m.id = f.message GROUP BY m.key"
+        )
+        in_chart = {str(key): int(str(number)) for key, number in facts}
+        got = list(dict.fromkeys(fields(m, b"PV1")[3].partition("^")[0] for m in self.partner.got))
+        told = set(load.accepted)
+        return Account(
+            len(told),
+            len(told & in_chart.keys()),
+            len(told & set(got)),
+            len(told - in_chart.keys()) + len(told - set(got)),
+            sum(number - 2 for number in in_chart.values()) + len(keys) - len(set(keys)),
+            inversions(keys) + inversions(got),
+        )
+
+
+class Load:
+    """Senders that resend what they are not told of. One patient and one message in flight each."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._stop = False
+        self._tasks: list[asyncio.Task[None]] = []
+        self.accepted: list[str] = []
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._sender(c, n)) for c in CHANNELS for n in range(SENDERS)]
+
+    async def stop(self) -> None:
+        self._stop = True
+        await asyncio.wait_for(asyncio.gather(*self._tasks), 60)
+
+    async def more(self, messages: int) -> None:
+        """Wait until so many more are acknowledged."""
+        enough = len(self.accepted) + messages
+
+        async def come() -> bool:
+            return len(self.accepted) >= enough
+
+        await until(come, 60)
+
+    async def _sender(self, name: str, n: int) -> None:
+        patient = f"{name}{n}"
+        numbers = count(1)
+        key = f"{patient}-{next(numbers)}"
+        while not self._stop:
+            try:
+                line = await Sender.connect(f"mllp://127.0.0.1:{self._house.ports[name]}")
+            except OSError:
+                await asyncio.sleep(0.02)
+                continue
+            while not self._stop and (told := await line.ask(adt(key, patient, ward=key))):
+                if fields(told, b"MSA")[1] == "AA":
+                    self.accepted.append(key)
+                    key = f"{patient}-{next(numbers)}"
+                else:
+                    await asyncio.sleep(0.05)
+            await line.leave()
+
+
+def inversions(keys: list[str]) -> int:
+    """How often one came after a later one of its patient."""
+    last: Counter[str] = Counter()
+    found = 0
+    for key in keys:
+        patient, _, number = key.partition("-")
+        found += int(number) < last[patient]
+        last[patient] = max(last[patient], int(number))
+    return found
+
+
+def routes(port: int) -> str:
+    partner = f"mllp: {{host: 127.0.0.1, port: {port}, timeout: 2s}}"
+    return f"""\
+destinations:
+  pager: {{{partner}, connections: 4, retry: {{first: 200ms, max: 1s}}}}
+  ward: {{{partner}, connections: 4, retry: {{first: 200ms, max: 1s}}}}
+routes:
+  - {{from: [adt, lab], to: pager}}
+  - {{from: icu, to: ward}}
+"""
+
+
+def free() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@asynccontextmanager
+async def house(directory: Path, url: str, roles: Mapping[str, str], **env: str) -> AsyncIterator[House]:
+    async with receiver() as partner:
+        made = House(directory, url, partner, roles, env)
+        try:
+            await made.start()
+            yield made
+            await made.stop()
+        finally:
+            for name in made.processes:
+                made.kill(name)
+
+
+def report(what: str, account: Account) -> None:
+    """On the terminal, however pytest was called."""
+    print(f"\n{what}: {account}", file=sys.__stderr__)

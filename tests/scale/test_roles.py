@@ -1,0 +1,52 @@
+"""Processes of every role on one PostgreSQL: what is acknowledged is in the chart and with the partner once, in order,
+whoever is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.postgres_server import PostgresServer
+from tests.scale.house import Load, house, report
+
+pytestmark = pytest.mark.postgres
+ROUNDS = int(os.environ.get("CHARTWIRE_ROUNDS", "20"))
+ROLES = {
+    "intake": "intake", "worker 1": "worker", "worker 2": "worker", "deliver 1": "deliver", "deliver 2": "deliver",
+    "web": "web",
+}  # fmt: skip
+
+
+async def test_every_role_does_its_part(server: PostgresServer, tmp_path: Path) -> None:
+    async with house(tmp_path, server.database(tmp_path), ROLES) as site:
+        load = Load(site)
+        load.start()
+        await load.more(1000)
+        await load.stop()
+        account = await site.account(load)
+        report("every role", account)
+        assert account.sound()
+        owners = site.ask(
+            "SELECT kind, count(DISTINCT owner) FROM claim WHERE kind NOT LIKE 'role %' GROUP BY kind"
+        )
+        assert dict(owners)["channel"] == 2
+
+
+async def test_kill_9_of_every_role(server: PostgresServer, tmp_path: Path) -> None:
+    chance = random.Random(11)
+    async with house(tmp_path, server.database(tmp_path), ROLES) as site:
+        load = Load(site)
+        load.start()
+        for _ in range(ROUNDS):
+            name = chance.choice([*ROLES])
+            await load.more(chance.randrange(1, 100))
+            site.kill(name)
+            await asyncio.gather(site.restart(name))
+        await load.stop()
+        account = await site.account(load)
+        report("kill -9 of every role", account)
+        assert account.sound()
