@@ -11,6 +11,7 @@ command -v storescu >/dev/null || missing="$missing dcmtk"
 if [ "${1:-}" != demo ]; then
     command -v strace >/dev/null || missing="$missing strace"
     command -v gcc >/dev/null || missing="$missing gcc libc6-dev"
+    command -v redis-server >/dev/null || missing="$missing redis-server"
     ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"
 fi
 [ -n "$missing" ] || exit 0

@@ -7,9 +7,8 @@ import asyncio
 import os
 import signal
 import socket
-import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
@@ -23,6 +22,10 @@ from tests.flow.installation import AUTHORITIES, channel, until
 from tests.flow.messages import adt
 
 SENDERS = 8
+"""Of each channel."""
+PAUSE = 0.1
+"""Seconds between two messages of one sender: faults are on trial, not speed."""
+Report = Callable[[str, object], None]
 CHANNELS = ("adt", "lab", "icu")
 
 
@@ -55,12 +58,17 @@ class House:
         self.config = directory / "config"
         self._write({f"channels/{n}.yaml": channel(n, f"mllp: {{port: {p}}}") for n, p in self.ports.items()})
         self._write({"authorities.yaml": AUTHORITIES, "routes.yaml": routes(partner.port)})
-        self.processes = {
-            name: EngineProcess(
-                self.config, directory / name, {"CHARTWIRE_DATABASE": url, **env}, arguments=("--role", role)
-            )
-            for name, role in roles.items()
-        }
+        self.directory = directory
+        self.env = {"CHARTWIRE_DATABASE": url, **env}
+        self.processes: dict[str, EngineProcess] = {}
+        for name, role in roles.items():
+            self.beside(name, role)
+
+    def beside(self, name: str, role: str) -> EngineProcess:
+        """One more process, not started."""
+        data, arguments = self.directory / name, ("--role", role)
+        self.processes[name] = EngineProcess(self.config, data, self.env, arguments=arguments)
+        return self.processes[name]
 
     def _write(self, files: Mapping[str, str]) -> None:
         for name, text in files.items():
@@ -100,6 +108,14 @@ class House:
         finally:
             reader.close()
 
+    def standing(self) -> list[tuple[object, ...]]:
+        """What is not at its end, for the report of a failure."""
+        return [
+            *self.ask("SELECT channel, state, code, count(*), min(id) FROM message GROUP BY 1, 2, 3"),
+            *self.ask("SELECT destination, state, code, count(*), min(id) FROM delivery GROUP BY 1, 2, 3"),
+            *self.ask("SELECT kind, name, owner, expires FROM claim"),
+        ]
+
     async def account(self, load: Load) -> Account:
         """When everything has come to rest."""
 
@@ -110,7 +126,10 @@ class House:
             except Down:
                 return False
 
-        await until(rest, 60)
+        try:
+            await until(rest, 60)
+        except AssertionError:
+            raise AssertionError(f"it does not come to rest: {self.standing()}") from None
         keys = [str(key) for (key,) in self.ask("SELECT key FROM message ORDER BY id")]
         facts = self.ask(
             "SELECT m.key, count(*) FROM fact f JOIN message m ON m.id = f.message GROUP BY m.key"
@@ -167,8 +186,7 @@ class Load:
                 if fields(told, b"MSA")[1] == "AA":
                     self.accepted.append(key)
                     key = f"{patient}-{next(numbers)}"
-                else:
-                    await asyncio.sleep(0.05)
+                await asyncio.sleep(PAUSE)
             await line.leave()
 
 
@@ -212,8 +230,3 @@ async def house(directory: Path, url: str, roles: Mapping[str, str], **env: str)
         finally:
             for name in made.processes:
                 made.kill(name)
-
-
-def report(what: str, account: Account) -> None:
-    """On the terminal, however pytest was called."""
-    print(f"\n{what}: {account}", file=sys.__stderr__)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.postgres_server import PostgresServer
-from tests.scale.house import Load, house, report
+from tests.scale.house import Load, Report, house
 
 pytestmark = pytest.mark.postgres
 ROUNDS = int(os.environ.get("CHARTWIRE_ROUNDS", "20"))
@@ -21,11 +21,11 @@ ROLES = {
 }  # fmt: skip
 
 
-async def test_every_role_does_its_part(server: PostgresServer, tmp_path: Path) -> None:
+async def test_every_role_does_its_part(server: PostgresServer, tmp_path: Path, report: Report) -> None:
     async with house(tmp_path, server.database(tmp_path), ROLES) as site:
         load = Load(site)
         load.start()
-        await load.more(1000)
+        await load.more(500)
         await load.stop()
         account = await site.account(load)
         report("every role", account)
@@ -36,14 +36,14 @@ async def test_every_role_does_its_part(server: PostgresServer, tmp_path: Path) 
         assert dict(owners)["channel"] == 2
 
 
-async def test_kill_9_of_every_role(server: PostgresServer, tmp_path: Path) -> None:
+async def test_kill_9_of_every_role(server: PostgresServer, tmp_path: Path, report: Report) -> None:
     chance = random.Random(11)
     async with house(tmp_path, server.database(tmp_path), ROLES) as site:
         load = Load(site)
         load.start()
         for _ in range(ROUNDS):
             name = chance.choice([*ROLES])
-            await load.more(chance.randrange(1, 100))
+            await load.more(chance.randrange(1, 50))
             site.kill(name)
             await asyncio.gather(site.restart(name))
         await load.stop()
