@@ -18,6 +18,7 @@ import structlog
 
 from engine.channel import Configuration, Partner
 from engine.journal import SQL, claims, inbox
+from engine.journal.chunks import Chunks
 from engine.journal.claims import Claim
 from engine.journal.inbox import Waiting
 from engine.journal.spool import Spool
@@ -107,6 +108,7 @@ class Engine:
             yield self._background(self.sharing.hints.run(), forever=False)
             yield self._background(self.sharing.sweep())
             yield self._background(self.sharing.follow())
+            yield self._background(self.sharing.tidy())
         if "worker" in self.roles:
             yield self._background(self.worker.run())
             yield self._background(self.splitters.run())
@@ -119,7 +121,8 @@ class Engine:
         self.reader = open()
         self.committer = Committer(self.connection, self._dead, self._committed)
         self.metrics = Metrics()
-        self.spool = Spool(self.data / "spool")
+        spool = self.data / "spool"
+        self.spool = Chunks(spool, self.database) if self.shared else Spool(spool)
         if not self.shared and (swept := self.spool.sweep({n for (n,) in self.reader.all(SQL.spooled)})):
             log.warning("what was never acknowledged is swept from the spool", files=swept)
         self.current = current = Current(self.made)
@@ -168,8 +171,17 @@ class Engine:
 
     def _sharing(self) -> Sharing:
         hints = Hints(os.environ.get("CHARTWIRE_REDIS"), self._configuration().identity.origin, self._hinted)
+        assert isinstance(self.spool, Chunks)
         return Sharing(
-            self.lines, self.worker, self.splitters, self.destinations, self.reader, hints, self._ready
+            self.lines,
+            self.worker,
+            self.splitters,
+            self.destinations,
+            self.reader,
+            self.committer,
+            self.spool,
+            hints,
+            self._ready,
         )
 
     def _hinted(self, hint: str) -> None:

@@ -7,26 +7,32 @@ paused is paused here, and a source whose address another process has is taken o
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 import structlog
 
 from engine.channel import Configuration
-from engine.journal import claims, pauses
+from engine.journal import chunks, claims, pauses
+from engine.journal.chunks import Chunks
 from engine.journal.claims import Claim
 from engine.lines import Lines
+from engine.runtime import clock
 from engine.runtime.destinations import Destinations
 from engine.runtime.hints import Hints
 from engine.runtime.sources import Cannot, grouped, listens, role
 from engine.runtime.splitting import Splitters
 from engine.runtime.worker import IN_HAND, Worker
-from store.database import Connection, Down
+from store.database import Connection, Down, Uncertain
+from store.database.commit import Committer
 
 OFTEN = 0.1
 """Seconds between two sweeps without hints."""
 SELDOM = 1.0
 """And with them."""
+TIDY = 600.0
+"""Seconds between two looks for what the spool need not keep."""
 OTHERS = 1.0
 """Seconds between two looks for what others have paused, or let go."""
 log = structlog.get_logger("sharing")
@@ -53,6 +59,8 @@ class Sharing:
     splitters: Splitters
     destinations: Destinations
     reader: Connection
+    committer: Committer
+    spool: Chunks
     hints: Hints
     ready: Callable[[], None]
     standby: bool = False
@@ -83,6 +91,15 @@ class Sharing:
                     await self._obey(paused)
             except Down as e:
                 log.warning("what is paused cannot be read", reason=str(e))
+
+    async def tidy(self) -> None:
+        """Until cancelled: the spool keeps only what somebody names."""
+        while True:
+            await asyncio.sleep(TIDY)
+            await asyncio.to_thread(self.spool.trim)
+            if self.lines.claims.holds("watch", ""):
+                with contextlib.suppress(Down, Uncertain):
+                    await self.committer.submit(lambda c: chunks.sweep(c, clock.now()))
 
     async def claimed(self, unclean: Collection[Claim]) -> None:
         """What may be begun, and what must end, has changed. Return when that has ended."""

@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 from engine.journal.again import Again
 from engine.journal.deliveries import Action
 from engine.running import Running
+from store.database import Down
 from web import health, metrics
 from web.admin import (
     again,
@@ -31,7 +32,7 @@ from web.admin import (
     queues,
     tokens,
 )
-from web.bearer import Bearer
+from web.bearer import UNREAD, Bearer
 from web.fhir import create, delete, history, metadata, patch, read, search, transaction, update, vread
 from web.fhir.answer import negotiated
 from web.outcome import outcome
@@ -107,7 +108,7 @@ def build(running: Running, *, trusted: bool) -> ASGIApp:
     admin = [each if trusted or each[1] == "GET" else (*each[:2], change.forbidden) for each in ADMIN]
     app = Starlette(
         routes=[route(*each) for each in (*FHIR, *admin, *OTHERS)],
-        exception_handlers={HTTPException: _refused, Exception: _failed},
+        exception_handlers={HTTPException: _refused, Down: _unread, Exception: _failed},
     )
     return app if trusted else Bearer(app, running.reader, OPEN)
 
@@ -122,6 +123,11 @@ async def _refused(request: Request, error: Exception) -> Response:
     code = CODES.get(error.status_code, "processing")
     text = TEXTS.get(error.status_code, "the request cannot be served")
     return outcome(error.status_code, code, text, headers=error.headers)
+
+
+async def _unread(request: Request, error: Exception) -> Response:
+    """The database cannot be read now."""
+    return UNREAD
 
 
 async def _failed(request: Request, error: Exception) -> Response:

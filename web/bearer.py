@@ -9,7 +9,7 @@ import secrets
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from store.database import Connection, one
+from store.database import Connection, Down, one
 from store.database.statements import load
 from web.outcome import outcome
 
@@ -25,6 +25,9 @@ def digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
+UNREAD = outcome(503, "transient", "the database cannot be read now; try again", headers={"retry-after": "1"})
+
+
 class Bearer:
     """ASGI middleware: lets through what is open to all, and requests with a token that we gave out."""
 
@@ -34,13 +37,15 @@ class Bearer:
         self._open = open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        holder = None if scope["type"] == "lifespan" else self._holder(scope)
+        try:
+            holder = None if scope["type"] == "lifespan" else self._holder(scope)
+        except Down:
+            return await UNREAD(scope, receive, send)
         if scope["type"] == "lifespan" or scope["path"] in self._open or holder is not None:
-            await self._app({**scope, "holder": holder}, receive, send)
-        else:
-            headers = {"www-authenticate": 'Bearer realm="chartwire"'}
-            text = "a bearer token is needed; `chartwire token create` makes one"
-            await outcome(401, "login", text, headers=headers)(scope, receive, send)
+            return await self._app({**scope, "holder": holder}, receive, send)
+        headers = {"www-authenticate": 'Bearer realm="chartwire"'}
+        text = "a bearer token is needed; `chartwire token create` makes one"
+        return await outcome(401, "login", text, headers=headers)(scope, receive, send)
 
     def _holder(self, scope: Scope) -> str | None:
         """Whose token it is; None: nobody's."""

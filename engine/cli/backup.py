@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import os
 import sys
 import tempfile
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 
 from engine.cli.options import Commands, data, reasoned
 from engine.client import user
+
+ELSEWHERE = "journal, chart and spool are on PostgreSQL: back up and restore that, as docs/scale-out.md says"
 
 
 def add(commands: Commands) -> None:
@@ -39,6 +42,8 @@ def backup(asked: argparse.Namespace) -> int:
     from engine.journal.audit import Act
     from store.database import Down
 
+    if os.environ.get("CHARTWIRE_DATABASE"):
+        return _no(ELSEWHERE)
     if not (asked.why.strip() or asked.dry_run):
         return _no("say why with --why")
     if asked.file.exists():
@@ -60,6 +65,8 @@ def restore(asked: argparse.Namespace) -> int:
     from engine import backup as making
     from engine.journal.audit import Act
 
+    if os.environ.get("CHARTWIRE_DATABASE"):
+        return _no(ELSEWHERE)
     try:
         if asked.verify or asked.dry_run:
             with tempfile.TemporaryDirectory(dir=asked.file.parent) as folder:

@@ -17,7 +17,7 @@ from engine.channel import Partner
 from engine.journal import outbox
 from engine.journal.outbox import Head, Verdict
 from engine.journal.spool import Spool
-from engine.message import Outcome, Unknown
+from engine.message import Outcome, Retry, Unknown
 from engine.runtime import clock
 from engine.runtime.claims import Claims, Ticket
 from engine.runtime.metrics import Metrics
@@ -202,6 +202,8 @@ class Dispatcher:
         try:
             delivery = head.delivery(self.partner.name, lane, self._origin, self._spool)
             return await self.partner.destination.deliver(delivery)
+        except Down as e:
+            return Retry(Reason("spool", f"its bytes cannot be read now: {e}"))
         except Exception as e:  # a defect of an adapter must not stop the other lanes
             log.error(
                 "destination failed", destination=self.partner.name, delivery=head.id, error=type(e).__name__

@@ -90,6 +90,8 @@ class Said(NamedTuple):
     close: bool = False
 
 
+LIMIT = 16 << 20
+"""Bytes of the longest message that the receiver takes."""
 Reply = Callable[[bytes], "Said | Awaitable[Said]"]
 
 
@@ -116,7 +118,9 @@ class Receiver:
 
     async def start(self) -> None:
         """Listen; after the first time at the same port again."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self._tls)
+        self._server = await asyncio.start_server(
+            self._serve, "127.0.0.1", self.port, ssl=self._tls, limit=LIMIT
+        )
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:

@@ -150,8 +150,9 @@ class House:
 class Load:
     """Senders that resend what they are not told of. One patient and one message in flight each."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, pause: float = PAUSE) -> None:
         self._house = house
+        self._pause = pause
         self._stop = False
         self._tasks: list[asyncio.Task[None]] = []
         self.accepted: list[str] = []
@@ -186,7 +187,7 @@ class Load:
                 if fields(told, b"MSA")[1] == "AA":
                     self.accepted.append(key)
                     key = f"{patient}-{next(numbers)}"
-                await asyncio.sleep(PAUSE)
+                await asyncio.sleep(self._pause)
             await line.leave()
 
 

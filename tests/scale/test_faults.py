@@ -74,21 +74,22 @@ async def test_redis_forgets_and_dies(
 async def test_a_worker_that_sleeps_past_its_epoch_writes_nothing(
     server: PostgresServer, tmp_path: Path, report: Report
 ) -> None:
-    """The others take over what it had, and when it wakes up it finds that out."""
+    """The others take over what it had, and when it wakes up with messages in hand it finds that out."""
     async with house(tmp_path, server.database(tmp_path), ROLES) as site:
-        load = Load(site)
+        load = Load(site, pause=0.03)  # more than the workers can do, so that they have something in hand
         load.start()
         for n in range(max(ROUNDS // 10, 2)):
-            await load.more(50)
+            await load.more(300)
             sleeper = f"worker {1 + n % 2}"
             site.signal(sleeper, signal.SIGSTOP)
-            await asyncio.sleep(2 * TERM / 1e6)
-            await load.more(50)
+            await asyncio.sleep(1.6 * TERM / 1e6)
             site.signal(sleeper, signal.SIGCONT)
+            await asyncio.sleep(1.0)
         await load.stop()
         account = await site.account(load)
         report("a worker asleep past its epoch", account)
         assert account.sound()
+        assert "not filed" in site.log("worker 1") + site.log("worker 2")
 
 
 async def test_a_deliverer_that_sleeps_past_its_epoch_settles_nothing(

@@ -12,3 +12,12 @@ CREATE TABLE claim (
 
 -- The waiting messages of the channels that a process has claimed.
 CREATE INDEX message_of_channel ON message (channel, id) WHERE state = 'RECEIVED';
+
+-- The spool: what is too big for a row, in pieces of a megabyte. `created`: microseconds since the epoch.
+CREATE TABLE chunk (
+  name     TEXT NOT NULL,
+  position INTEGER NOT NULL,
+  created  INTEGER NOT NULL,
+  data     BLOB NOT NULL,
+  PRIMARY KEY (name, position)
+) STRICT;
