@@ -165,12 +165,13 @@ def _saved(connection: Connection, work: Callable[[], T], broken: Callable[[Exce
     connection.run("SAVEPOINT message")
     try:
         result = work()
+        connection.run("RELEASE message")
+        connection.flush()
     except Exception as e:
         if not broken(e):
             connection.run("ROLLBACK TO message")
             connection.run("RELEASE message")
         raise
-    connection.run("RELEASE message")
     return result
 
 

@@ -26,6 +26,9 @@ class Connection(Protocol):
 
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None: ...
 
+    def flush(self) -> None:
+        """What is wrong with what was run may be raised only here, or by the next `all` or `commit`."""
+
     def alone(self, what: Alone) -> None:
         """Wait for whoever does the same, and keep others from it until the end of the transaction."""
 

@@ -86,6 +86,8 @@ class Postgres:
             adapters.register_dumper(str, _Text)
             adapters.register_loader("numeric", _Whole)
             self._cursor = psycopg.RawCursor(self._connection)
+            self._sending = psycopg.RawCursor(self._connection)
+            self._later: list[tuple[str, Sequence[Sequence[Any]]]] = []
             for statement in _SESSION:
                 self._cursor.execute(statement.encode())
             if not self._writes:
@@ -94,28 +96,46 @@ class Postgres:
             raise Down(f"the database cannot be reached: {_why(e)}") from e
 
     def all(self, sql: str, args: Sequence[Any] = ()) -> list[Row]:
-        return self._execute(sql, args).fetchall()
+        if not self._writes:
+            return self._read(sql, args)
+        if not self._later:
+            return self._cursor.execute(sql.encode(), args or None).fetchall()
+        with self._connection.pipeline():
+            self._send()
+            found = self._cursor.execute(sql.encode(), args or None)
+        return found.fetchall()
 
-    def run(self, sql: str, args: Sequence[Any] = ()) -> None:
-        self._execute(sql, args)
-
-    def _execute(self, sql: str, args: Sequence[Any]) -> psycopg.RawCursor[Row]:
+    def _read(self, sql: str, args: Sequence[Any]) -> list[Row]:
         try:
-            return self._cursor.execute(sql.encode(), args or None)
+            return self._cursor.execute(sql.encode(), args or None).fetchall()
         except psycopg.OperationalError as e:
-            if self._writes:
-                raise
             if self._connection.closed:  # a reading may be made again
                 self._connect()
-                return self._execute(sql, args)
+                return self._read(sql, args)
             raise Down(f"the database cannot be read: {_why(e)}") from e
 
+    def run(self, sql: str, args: Sequence[Any] = ()) -> None:
+        self._later.append((sql, (args,)))
+
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
-        self._cursor.executemany(sql.encode(), rows)
+        self._later.append((sql, tuple(rows)))
+
+    def flush(self) -> None:
+        """What gives nothing back waits for what does, and goes with it in one round trip; or now. Raises what is wrong
+        with any of it."""
+        if self._later:
+            with self._connection.pipeline():
+                self._send()
+
+    def _send(self) -> None:
+        later, self._later = self._later, []
+        for sql, rows in later:
+            for args in rows:
+                self._sending.execute(sql.encode(), args or None)
 
     def alone(self, what: Alone) -> None:
         """Wait for whoever does the same, and keep others from it until the end of the transaction."""
-        self._cursor.execute(b"SELECT pg_advisory_xact_lock($1)", (_OURS + what,))
+        self.run("SELECT pg_advisory_xact_lock($1)", (_OURS + what,))
 
     def begin(self) -> None:
         """Start a transaction. `Down`: there is no server, or it takes nothing."""
@@ -130,10 +150,9 @@ class Postgres:
 
     def commit(self) -> None:
         """Commit, durably. `Down`: rolled back for certain. `Uncertain`: the answer did not come."""
-        if (
-            self._connection.info.transaction_status == TransactionStatus.INERROR
-        ):  # it would be a ROLLBACK, silently
-            self.rollback()
+        self.flush()
+        if self._connection.info.transaction_status == TransactionStatus.INERROR:
+            self.rollback()  # which a COMMIT would be, silently
             raise Down("the transaction had failed")
         try:
             self._cursor.execute(b"COMMIT")
@@ -145,6 +164,7 @@ class Postgres:
             raise Uncertain(f"commit failed: {_why(e)}") from e
 
     def rollback(self) -> None:
+        self._later = []
         try:
             if self._connection.info.transaction_status != TransactionStatus.IDLE:
                 self._cursor.execute(b"ROLLBACK")

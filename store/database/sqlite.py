@@ -43,6 +43,9 @@ class Sqlite:
     def many(self, sql: str, rows: Iterable[Sequence[Any]]) -> None:
         self.apsw.executemany(sql, rows)
 
+    def flush(self) -> None:
+        """Everything was run at once."""
+
     def alone(self, what: Alone) -> None:
         """Whoever writes is alone here."""
 
