@@ -9,7 +9,7 @@ from typing import Any
 
 from formats import fhir
 from store import compartment, search
-from store.database import Connection, one
+from store.database import Connection, Row, one
 from store.database.statements import load
 from store.facts import Belongs, Link, Write
 from store.fold import Body, overlay
@@ -69,10 +69,9 @@ def apply(
     writes = resolve(connection, now, asking) if asking else Resolved()
     asked = writes if isinstance(writes, Resolved) else Resolved()
     filing = _Filing(connection, message, now, fresh=set(asked.fresh))
-    for row in connection.all(SQL.withdraw, (message,)):
-        filing.stale.add(row[0])
     facts = [*(s for s in said if isinstance(s, Prepared)), *asked.facts]
     links = [*(s for s in said if isinstance(s, Link)), *asked.links]
+    filing.begin(facts)
     refused = writes if isinstance(writes, Reason) else filing.foreign(facts, said)
     filing.link(links if refused is None else ())
     filing.resolve()
@@ -114,7 +113,27 @@ class _Filing:
     versions: list[Sequence[Any]] = field(default_factory=list)
     tokens: list[Sequence[Any]] = field(default_factory=list)
     nodes: dict[bytes, int] = field(default_factory=dict)
+    found: dict[bytes, Row | None] = field(default_factory=dict)
+    """What was there of a resource, as long as nothing was done to it."""
+    unlinked: set[Row] = field(default_factory=set)
+    linked: bool = False
     unresolved: set[int] = field(default_factory=set)
+
+    def begin(self, facts: Sequence[Prepared]) -> None:
+        """Take back what the message said before; look what is there of what it is about now."""
+        keys = {fact.key: None for fact in facts if fact.key not in self.fresh}
+        keys.update((fact.patient, None) for fact in facts if fact.patient)
+        before = ((SQL.withdraw, (self.message,)), (SQL.unlink, (self.message,)))
+        withdrawn, unlinked, *found = self.connection.several(
+            (*before, *((SQL.find, (key,)) for key in keys))
+        )
+        self.stale.update(id for (id,) in withdrawn)
+        self.unlinked = set(unlinked)
+        self.found = {key: rows[0] if rows else None for key, rows in zip(keys, found, strict=True)}
+
+    def _find(self, key: bytes) -> Row | None:
+        """As it was found at the beginning, once: whoever asks changes it."""
+        return self.found.pop(key) if key in self.found else one(self.connection, SQL.find, (key,))
 
     # -- whose it is
 
@@ -155,7 +174,7 @@ class _Filing:
         clock = fact.clock.pack(self.message)
         new = fact.key in self.fresh
         self.fresh.discard(fact.key)
-        found = None if new else one(self.connection, SQL.find, (fact.key,))
+        found = None if new else self._find(fact.key)
         id = self._create(fact, clock) if found is None else self._add(fact, clock, *found[:4])
         if fact.type == "Patient":
             self.nodes[fact.key] = id
@@ -190,7 +209,7 @@ class _Filing:
     def _node(self, key: bytes) -> int:
         """The row of a patient, made if need be: known, but invisible until a fact establishes it."""
         if (id := self.nodes.get(key)) is None:
-            found = one(self.connection, SQL.find, (key,))
+            found = self._find(key)
             row = ("Patient", key, None, 0, 0, b"", self.now, None, None)
             id = found[0] if found else self.connection.all(SQL.create, row)[0][0]
             self.nodes[key] = id
@@ -246,7 +265,7 @@ class _Filing:
 
     def link(self, links: Sequence[Link]) -> None:
         """Replace the links that the message said before. What is said again is no new evidence."""
-        before = set(self.connection.all(SQL.unlink, (self.message,)))
+        before, self.linked = self.unlinked, bool(links)
         for link in links:
             prior, survivor = self._node(link.prior), self._node(link.survivor)
             clock = link.clock.pack(self.message)
@@ -278,7 +297,7 @@ class _Filing:
             contested |= result.contested
             self.stale |= nodes  # the links that a Patient shows follow from who survives
         self._settle_claims(honoured, contested)
-        if place := self._contested(self.message):
+        if self.linked and (place := self._contested(self.message)):
             self.withheld = place
             self.connection.run(SQL.withhold, (self.message, place))
 

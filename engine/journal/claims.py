@@ -118,4 +118,7 @@ def first_waiting(connection: Connection, channel: str, limit: int) -> set[int]:
 
 def fence(connection: Connection, owner: str, claim: Claim, epoch: int) -> bool:
     """Is it still ours, under this epoch? Then nobody takes it before the end of the transaction."""
-    return bool(connection.all(SQL.fence, (*claim, owner, epoch)))
+    known = (claim, epoch)
+    if known not in connection.sure and connection.all(SQL.fence, (*claim, owner, epoch)):
+        connection.sure.add(known)
+    return known in connection.sure

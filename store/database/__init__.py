@@ -20,7 +20,13 @@ class Alone(IntEnum):
 class Connection(Protocol):
     """What the named SQL needs of a driver. Statements use `$1, $2, ...` in order of first appearance."""
 
+    sure: set[object]
+    """What this transaction has made sure of, so that it need not ask again."""
+
     def all(self, sql: str, args: Sequence[Any] = ()) -> list[Row]: ...
+
+    def several(self, queries: Sequence[tuple[str, Sequence[Any]]]) -> list[list[Row]]:
+        """What `all` gives of each, one after the other, in one round trip."""
 
     def run(self, sql: str, args: Sequence[Any] = ()) -> None: ...
 

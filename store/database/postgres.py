@@ -8,7 +8,7 @@ refused. Transactions are READ COMMITTED; who must be alone says so (`alone`).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import psycopg
@@ -36,6 +36,8 @@ _SESSION = (
     "SET timezone = 'UTC'",
     "SET default_transaction_isolation = 'read committed'",
     "SET statement_timeout = 0",
+    "SET plan_cache_mode = force_generic_plan",  # every statement finds its rows by an index, whatever the values
+    "SET jit = off",
     "SET idle_in_transaction_session_timeout = '60s'",  # what hangs with a transaction open must not hold all others
     "SET tcp_keepalives_idle = 5",
     "SET tcp_keepalives_interval = 2",
@@ -74,6 +76,7 @@ class Postgres:
     def __init__(self, url: str, *, writes: bool) -> None:
         self._url = url
         self._writes = writes
+        self.sure: set[object] = set()
         self._connect()
 
     def _connect(self) -> None:
@@ -105,6 +108,16 @@ class Postgres:
             found = self._cursor.execute(sql.encode(), args or None)
         return found.fetchall()
 
+    def several(self, queries: Sequence[tuple[str, Sequence[Any]]]) -> list[list[Row]]:
+        if not self._writes:
+            return [self._read(sql, args) for sql, args in queries]
+        cursors = [psycopg.RawCursor(self._connection) for _ in queries]
+        with self._connection.pipeline():
+            self._send()
+            for cursor, (sql, args) in zip(cursors, queries, strict=True):
+                cursor.execute(sql.encode(), args or None)
+        return [cursor.fetchall() for cursor in cursors]
+
     def _read(self, sql: str, args: Sequence[Any]) -> list[Row]:
         try:
             return self._cursor.execute(sql.encode(), args or None).fetchall()
@@ -130,8 +143,8 @@ class Postgres:
     def _send(self) -> None:
         later, self._later = self._later, []
         for sql, rows in later:
-            for args in rows:
-                self._sending.execute(sql.encode(), args or None)
+            for statement, args in _gathered(sql, rows):
+                self._sending.execute(statement.encode(), args or None)
 
     def alone(self, what: Alone) -> None:
         """Wait for whoever does the same, and keep others from it until the end of the transaction."""
@@ -139,6 +152,7 @@ class Postgres:
 
     def begin(self) -> None:
         """Start a transaction. `Down`: there is no server, or it takes nothing."""
+        self.sure.clear()
         try:
             if not self._connection.closed:
                 self._cursor.execute(b"BEGIN")
@@ -183,6 +197,26 @@ class Postgres:
 
     def close(self) -> None:
         self._connection.close()
+
+
+TOGETHER = (16, 4, 1)
+"""So many rows are inserted by one statement: few enough sizes that each is prepared."""
+_VALUES = re.compile(r"^(INSERT INTO [^;]* VALUES )\(((?:\$\d+(?:, )?)+)\)(.*)$", re.DOTALL)
+
+
+def _gathered(sql: str, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """The rows of an INSERT, many at a time; anything else one by one."""
+    found = _VALUES.match(sql) if len(rows) >= TOGETHER[1] else None
+    if found is None or found[2] != ", ".join(f"${n}" for n in range(1, len(rows[0]) + 1)):
+        yield from ((sql, row) for row in rows)
+        return
+    at, width = 0, len(rows[0])
+    for size in TOGETHER:
+        places = (", ".join(f"${r * width + n}" for n in range(1, width + 1)) for r in range(size))
+        statement = f"{found[1]}({'), ('.join(places)}){found[3]}"
+        while len(rows) - at >= size:
+            yield statement, [value for row in rows[at : at + size] for value in row]
+            at += size
 
 
 _OURS = 0x63686172 << 32  # of all the advisory locks in the database, ours

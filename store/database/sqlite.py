@@ -25,6 +25,7 @@ class Sqlite:
     def __init__(self, path: Path, *, writes: bool) -> None:
         if apsw.SQLITE_VERSION_NUMBER < OLDEST:
             raise Down(f"SQLite {apsw.sqlite_lib_version()} can lose commits; 3.51.3 or newer is needed")
+        self.sure: set[object] = set()
         flags = apsw.SQLITE_OPEN_READWRITE | (apsw.SQLITE_OPEN_CREATE if writes else 0)
         try:
             self.apsw = apsw.Connection(str(path), flags=flags, statementcachesize=256)
@@ -36,6 +37,9 @@ class Sqlite:
 
     def all(self, sql: str, args: Sequence[Any] = ()) -> list[Row]:
         return self.apsw.execute(sql, args).fetchall()
+
+    def several(self, queries: Sequence[tuple[str, Sequence[Any]]]) -> list[list[Row]]:
+        return [self.all(sql, args) for sql, args in queries]
 
     def run(self, sql: str, args: Sequence[Any] = ()) -> None:
         self.apsw.execute(sql, args)
@@ -51,6 +55,7 @@ class Sqlite:
 
     def begin(self) -> None:
         """Start a write transaction. `Down` if another process holds the database or it cannot be read."""
+        self.sure.clear()
         try:
             self.run("BEGIN IMMEDIATE")
         except apsw.Error as e:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from store.database import Connection, Down, Uncertain
+from store.database import Connection, Down, Uncertain, Untrusted
 from store.database.commit import Committer
 from store.database.sqlite import Sqlite, create
 from store.database.statements import texts
@@ -107,7 +107,7 @@ async def test_an_unknown_outcome_ends_the_committer_and_hangs_nobody(
     database: Sqlite, committer: Committer, deaths: Deaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def failing_sync() -> None:
-        raise Uncertain("the disk did not say")
+        raise Untrusted("the disk did not say")
 
     monkeypatch.setattr(database, "commit", failing_sync)
     waiting = [committer.submit(put(f"n{i}"), first=True) for i in range(3)]  # type: ignore[arg-type]
