@@ -29,6 +29,7 @@ from web.admin import (
     messages,
     parking,
     pausing,
+    prune,
     queues,
     tokens,
 )
@@ -84,6 +85,7 @@ ADMIN: list[Described] = [
     ("/admin/drain", "GET", pausing.drain),
     ("/admin/pause", "POST", pausing.pause),
     ("/admin/resume", "POST", pausing.resume),
+    ("/admin/prune", "POST", prune.prune),
     ("/admin/apply", "POST", apply.apply),
     ("/admin/tokens", "POST", tokens.create),
 ]

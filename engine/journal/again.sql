@@ -11,6 +11,8 @@ SELECT d.message, d.route || '~' || (1 + (SELECT count(*) FROM delivery o
     WHERE o.message = d.message AND substr(o.route, 1, length(d.route) + 1) = d.route || '~')),
   d.destination, d.lane, $1, 'QUEUED', d.body
 FROM delivery d WHERE d.message = $2 AND d.state IN ('DELIVERED', 'PARKED', 'CANCELLED') AND d.route NOT LIKE '%~%'
+  AND (d.body IS NOT NULL OR EXISTS (SELECT 1 FROM message m LEFT JOIN body b ON b.message = m.id
+    WHERE m.id = $2 AND (m.spool IS NOT NULL OR b.message IS NOT NULL)))
   AND (d.destination = $3 OR $3 = '')
 RETURNING destination, lane
 

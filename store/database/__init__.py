@@ -35,6 +35,9 @@ class Connection(Protocol):
     def flush(self) -> None:
         """What is wrong with what was run may be raised only here, or by the next `all` or `commit`."""
 
+    def shrink(self) -> None:
+        """Give some of what is free back to the disk, in this transaction."""
+
     def alone(self, what: Alone) -> None:
         """Wait for whoever does the same, and keep others from it until the end of the transaction."""
 

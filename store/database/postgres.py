@@ -146,6 +146,9 @@ class Postgres:
             for statement, args in _gathered(sql, rows):
                 self._sending.execute(statement.encode(), args or None)
 
+    def shrink(self) -> None:
+        """The server's autovacuum does."""
+
     def alone(self, what: Alone) -> None:
         """Wait for whoever does the same, and keep others from it until the end of the transaction."""
         self.run("SELECT pg_advisory_xact_lock($1)", (_OURS + what,))

@@ -16,6 +16,8 @@ import apsw
 from store.database import Alone, Down, Row, Untrusted
 from store.database.migrations import migrate
 
+SHRINK = 4000
+"""Pages that are given back at a time."""
 OLDEST = 3_051_003
 
 
@@ -49,6 +51,10 @@ class Sqlite:
 
     def flush(self) -> None:
         """Everything was run at once."""
+
+    def shrink(self) -> None:
+        """The file gets shorter at the next checkpoint (sqlite.org/pragma.html#pragma_incremental_vacuum)."""
+        self.all(f"PRAGMA incremental_vacuum({SHRINK})")
 
     def alone(self, what: Alone) -> None:
         """Whoever writes is alone here."""
