@@ -13,6 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from store.database import Reading
+from store.database.postgres import Postgres
+from store.database.sqlite import Sqlite
 from tests.postgres_server import PostgresServer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -82,6 +85,12 @@ def _database(data: Path) -> dict[str, str]:
     """A database of its own on the server of the tests, if they run on one."""
     home = os.environ.get("CHARTWIRE_TEST_SERVER")
     return {"CHARTWIRE_DATABASE": PostgresServer(Path(home)).database(data)} if home else {}
+
+
+def past_the_engine(data: Path) -> Reading:
+    """A reader of its database, on purpose: the engine is on trial."""
+    url = _database(data).get("CHARTWIRE_DATABASE")
+    return Postgres(url, writes=False) if url else Sqlite(data / "chartwire.db", writes=False)
 
 
 def port_of(address: str) -> int:

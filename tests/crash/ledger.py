@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from store.database import Reading
 from store.database.sqlite import Sqlite
+from tests.engine_process import past_the_engine
 
 
-def settled(data: Path, deadline: float = 60.0) -> Sqlite:
+def settled(data: Path, deadline: float = 60.0) -> Reading:
     """Wait until no message waits to be processed; a reader of the database."""
-    reader = Sqlite(data / "chartwire.db", writes=False)
+    reader = past_the_engine(data)
     end = time.monotonic() + deadline
     while reader.all("SELECT 1 FROM message WHERE state = 'RECEIVED' LIMIT 1"):
         assert time.monotonic() < end, "messages are still waiting"
@@ -18,7 +20,7 @@ def settled(data: Path, deadline: float = 60.0) -> Sqlite:
     return reader
 
 
-def check(reader: Sqlite, accepted: set[str]) -> None:
+def check(reader: Reading, accepted: set[str]) -> None:
     """Every accepted message is in the journal once and in the chart once."""
     keys = [key for (key,) in reader.all("SELECT key FROM message")]
     assert len(keys) == len(set(keys)), "a message is in the journal twice"
@@ -36,4 +38,5 @@ def check(reader: Sqlite, accepted: set[str]) -> None:
     visible = {value.partition("\x1f")[0] for (value,) in rows}
     assert all(facts.get(key) == 2 for key in accepted), "one Patient fact and one Encounter fact for each"
     assert accepted <= visible, "an acknowledged patient is not in the chart"
-    assert reader.all("PRAGMA integrity_check") == [("ok",)]
+    if isinstance(reader, Sqlite):
+        assert reader.all("PRAGMA integrity_check") == [("ok",)]

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from store.database.sqlite import Sqlite
 from tests.adapters.certificates import Authority
 from tests.adapters.http_peer import Message, Said, Sender, Server, said, server
 from tests.adapters.script_text import answer, newrx, text
+from tests.engine_process import past_the_engine
 from tests.flow.installation import Installation, running, until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -140,7 +140,7 @@ class World:
 
     def expectation(self, control: str) -> tuple[Any, ...]:
         """(answered by which message, what it said, due) of our message with that id."""
-        reader = Sqlite(self.site.data / "chartwire.db", writes=False)
+        reader = past_the_engine(self.site.data)
         row = reader.all(
             "SELECT message, said, due FROM expectation WHERE delivery = $1",
             (int(control.rpartition("-")[2]),),
