@@ -26,8 +26,10 @@ from engine.channel import Channel, Configuration
 from engine.engine import Address, Engine
 from engine.journal import SQL
 from engine.journal.configuration import number as row_of
+from engine.journal.seal import BadKeys, Keys, read_keys
 from engine.logging import configure
 from engine.plugin import discover
+from engine.rekey import unlike
 from engine.reload import Candidate
 from engine.runtime import clock
 from engine.runtime.compute import Elsewhere, here, serve, take_apart
@@ -83,9 +85,10 @@ def run(config: Path, data: Path, env: str | None, role: str = ALL) -> int:
     data.chmod(0o700)
     with _only_one(data):
         try:
-            database = _database(data)
+            keys = read_keys(os.environ.get("CHARTWIRE_KEY_FILE"))
+            database = _database(data, keys)
             connection = database.writer()
-        except Down as e:
+        except (Down, BadKeys) as e:
             print(e, file=sys.stderr)
             return 1
         secret = _secret(connection)
@@ -102,7 +105,9 @@ def run(config: Path, data: Path, env: str | None, role: str = ALL) -> int:
         gc.set_threshold(20_000, 20, 50)
         made = found.start(_numbered(connection, found.configuration))
         shared = not isinstance(database, File)
-        engine = Engine(made, compiled, data, database, connection, shared, roles, listen, web.build, renew)
+        engine = Engine(
+            made, compiled, data, database, connection, keys, shared, roles, listen, web.build, renew
+        )
         return uvloop.run(engine.serve())
 
 
@@ -263,11 +268,14 @@ def _only_one(data: Path) -> Iterator[None]:
         yield
 
 
-def _database(data: Path) -> Database:
+def _database(data: Path, keys: Keys) -> Database:
     """Where the journal and the chart are: in a file of the data directory, or where CHARTWIRE_DATABASE says."""
     url = os.environ.get("CHARTWIRE_DATABASE")
     if not url:
-        return File(data / "chartwire.db")
+        path = data / "chartwire.db"
+        if path.exists() and (why := unlike(path, keys)):
+            raise Down(why)
+        return File(path, *keys.database()[:1])
     from store.database.postgres import Server  # paid by who has one
 
     return Server(url)

@@ -22,9 +22,11 @@ import apsw
 from engine.journal import pauses
 from engine.journal.audit import Act, record
 from engine.journal.pauses import Pause
+from engine.journal.seal import Keys, opened
 from engine.journal.spool import Spool, fsync
+from engine.rekey import fits
 from store.database import Down
-from store.database.sqlite import Sqlite
+from store.database.sqlite import Sqlite, unlock
 from store.database.statements import load
 
 SQL = load("engine.journal", "backup.sql")
@@ -46,14 +48,15 @@ class Unsound(Exception):
     """The backup is not what was written; the text is for people."""
 
 
-def backup(data: Path, to: Path, act: Act, now: int, progress: Progress) -> tuple[Counts, str]:
+def backup(data: Path, to: Path, keys: Keys, act: Act, now: int, progress: Progress) -> tuple[Counts, str]:
     """Write a backup of a data directory, with or without a running engine: what is in it, and the SHA-256 of the
-    whole file. The file is there only when it is whole. OSError, Down: it could not be made."""
+    whole file. What is encrypted stays so, under the same keys. The file is there only when it is whole. OSError,
+    Down: it could not be made."""
     part = to.with_name(f"{to.name}.part")
     try:
         with _private(part) as file, tempfile.TemporaryDirectory(dir=to.parent) as folder:
-            counts = _write(data, file, Path(folder) / DATABASE, progress)
-        _recorded(data, act, now)
+            counts = _write(data, file, keys, Path(folder) / DATABASE, progress)
+        _recorded(data, keys, act, now)
         os.replace(part, to)
         fsync(to.parent)
     except BaseException:
@@ -62,9 +65,10 @@ def backup(data: Path, to: Path, act: Act, now: int, progress: Progress) -> tupl
     return counts, _digest(to)
 
 
-def _write(data: Path, file: IO[bytes], copy: Path, progress: Progress) -> Counts:
-    _copy(data / DATABASE, copy)
-    database = Sqlite(copy, writes=False)
+def _write(data: Path, file: IO[bytes], keys: Keys, copy: Path, progress: Progress) -> Counts:
+    key = _key(data / DATABASE, keys)
+    _copy(data / DATABASE, copy, key)
+    database = Sqlite(copy, writes=False, key=key)
     counts = Counts(*database.all(SQL.counts)[0])
     spool, digests = Spool(data / "spool"), {}
     with tarfile.open(fileobj=file, mode="w|") as archive:
@@ -78,11 +82,15 @@ def _write(data: Path, file: IO[bytes], copy: Path, progress: Progress) -> Count
     return counts
 
 
-def _copy(database: Path, to: Path) -> None:
+def _copy(database: Path, to: Path, key: str | None) -> None:
     """As it is at one moment, while others read and write it (sqlite.org/backup.html)."""
-    if not database.is_file():
-        raise FileNotFoundError(f"there is no database in {database.parent}")
-    source, target = Sqlite(database, writes=False), apsw.Connection(str(to))
+    source, target = Sqlite(database, writes=False, key=key), apsw.Connection(str(to))
+    if key is not None:
+        unlock(target, key)
+        target.execute(f"PRAGMA page_size = {source.all('PRAGMA page_size')[0][0]}")
+        target.execute(
+            "CREATE TABLE made (here INTEGER)"
+        )  # so that its pages are laid out as those of the other
     with target.backup("main", source.apsw, "main") as copying:
         copying.step()
     target.execute("PRAGMA journal_mode = DELETE")
@@ -131,16 +139,26 @@ def _private(path: Path) -> Iterator[IO[bytes]]:
         os.fsync(file.fileno())
 
 
-def _recorded(data: Path, act: Act, now: int) -> None:
+def _recorded(data: Path, keys: Keys, act: Act, now: int) -> None:
     """Everything was read: that is on record where it was read."""
-    with _writing(data) as database:
+    with _writing(data, keys) as database:
         record(database, act, now)
 
 
+def _key(database: Path, keys: Keys) -> str | None:
+    """With which of the keys it opens. Down: with none."""
+    if not database.is_file():
+        raise FileNotFoundError(f"there is no database in {database.parent}")
+    held = fits(database, keys)
+    if held is False:
+        raise Down("the database is encrypted, and no key of CHARTWIRE_KEY_FILE fits")
+    return held if isinstance(held, str) else None
+
+
 @contextmanager
-def _writing(data: Path) -> Iterator[Sqlite]:
+def _writing(data: Path, keys: Keys) -> Iterator[Sqlite]:
     """The database, in one transaction."""
-    database = Sqlite(data / DATABASE, writes=True)
+    database = Sqlite(data / DATABASE, writes=True, key=_key(data / DATABASE, keys))
     try:
         database.begin()
         yield database
@@ -149,7 +167,7 @@ def _writing(data: Path) -> Iterator[Sqlite]:
         database.close()
 
 
-def verify(file: Path, into: Path) -> Counts:
+def verify(file: Path, into: Path, keys: Keys) -> Counts:
     """Unpack a backup into an empty directory and look whether everything is there as it was. Raises Unsound."""
     digests = _unpack(file, into)
     manifest = _manifest(into)
@@ -157,10 +175,10 @@ def verify(file: Path, into: Path) -> Counts:
         wrong = sorted(set(manifest["sha256"].items()) ^ set(digests.items()))
         raise Unsound(f"{wrong[0][0]} is not what was written")
     try:
-        database = Sqlite(into / DATABASE, writes=False)
-        return _sound(database, into, Counts(**manifest["counts"]))
+        database = Sqlite(into / DATABASE, writes=False, key=_key(into / DATABASE, keys))
+        return _sound(database, into, keys, Counts(**manifest["counts"]))
     except (Down, apsw.Error) as error:
-        raise Unsound(f"the database cannot be read: {type(error).__name__}") from error
+        raise Unsound(f"the database cannot be read: {error}") from error
 
 
 def _unpack(file: Path, into: Path) -> dict[str, str]:
@@ -198,27 +216,27 @@ def _manifest(into: Path) -> dict[str, Any]:
         raise Unsound("it has no manifest: it was broken off") from error
 
 
-def _sound(database: Sqlite, into: Path, told: Counts) -> Counts:
+def _sound(database: Sqlite, into: Path, keys: Keys, told: Counts) -> Counts:
     if database.all("PRAGMA integrity_check") != [("ok",)]:
         raise Unsound("the database is damaged")
     if (counts := Counts(*database.all(SQL.counts)[0])) != told:
         raise Unsound("the counts are not those of the manifest")
     for name, size in database.all(SQL.spooled):
         path = into / "spool" / name[:2] / name
-        if not path.is_file() or path.stat().st_size != size:
+        if not path.is_file() or _length(path, keys) != size:
             raise Unsound(f"spooled file {name} is missing or too short")
     database.close()
     return counts
 
 
-def restore(file: Path, data: Path, act: Act, now: int) -> Counts:
+def restore(file: Path, data: Path, keys: Keys, act: Act, now: int) -> Counts:
     """Put a backup, verified first, in the place of a data directory. Its deliveries are held: every destination is
     paused until somebody resumes it. Raises Unsound, OSError; then what was there is as it was."""
     data.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f"{data.name}.restoring.", dir=data.parent))
     try:
-        counts = verify(file, fresh)
-        _held(fresh, act, now)
+        counts = verify(file, fresh, keys)
+        _held(fresh, keys, act, now)
         if data.exists():
             data.rename(data.with_name(f"{data.name}.before.{now}"))
         fresh.rename(data)
@@ -229,8 +247,17 @@ def restore(file: Path, data: Path, act: Act, now: int) -> Counts:
     return counts
 
 
-def _held(data: Path, act: Act, now: int) -> None:
-    with _writing(data) as database:
+def _length(path: Path, keys: Keys) -> int:
+    """Of what is in a file, sealed or not."""
+    try:
+        with opened(path, keys) as file:
+            return file.seek(0, os.SEEK_END)
+    except OSError as error:
+        raise Unsound(f"spooled file {path.name} cannot be read: {error}") from error
+
+
+def _held(data: Path, keys: Keys, act: Act, now: int) -> None:
+    with _writing(data, keys) as database:
         for (name,) in database.all(SQL.destinations):
             pauses.pause(database, Pause("destination", name, now, act.who, "restored from a backup"))
         record(database, act, now)

@@ -21,6 +21,7 @@ from engine.journal import SQL, claims, inbox
 from engine.journal.chunks import Chunks
 from engine.journal.claims import Claim
 from engine.journal.inbox import Waiting
+from engine.journal.seal import Keys
 from engine.journal.spool import Spool
 from engine.lines import Lines
 from engine.message import State
@@ -61,6 +62,7 @@ class Engine:
     data: Path
     database: Database
     connection: Writing
+    keys: Keys
     shared: bool  # with other processes
     roles: frozenset[str]
     listen: Address | None  # None: only the local operator
@@ -122,7 +124,7 @@ class Engine:
         self.committer = Committer(self.connection, self._dead, self._committed)
         self.metrics = Metrics()
         spool = self.data / "spool"
-        self.spool = Chunks(spool, self.database) if self.shared else Spool(spool)
+        self.spool = Chunks(spool, self.database, self.keys) if self.shared else Spool(spool, self.keys)
         if not self.shared and (swept := self.spool.sweep({n for (n,) in self.reader.all(SQL.spooled)})):
             log.warning("what was never acknowledged is swept from the spool", files=swept)
         self.current = current = Current(self.made)

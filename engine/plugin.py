@@ -57,6 +57,9 @@ class Spool(Protocol):
     def create(self) -> IO[bytes]:
         """A new private file in `incoming`; its path is its `name`."""
 
+    def open(self, path: Path) -> IO[bytes]:
+        """What was written into such a file, whether or not it is sealed. OSError."""
+
     def keep(self, path: Path) -> Spooled:
         """Make what was written durable under a name of its own: fsync, rename, fsync of the directory."""
 

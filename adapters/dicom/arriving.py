@@ -26,6 +26,7 @@ class Arriving:
         self.whole = False
         self.taken = False
         self.start = b""
+        self._beginning = bytearray()
         self._most = most
         self._size = 0
         self._file: IO[bytes] | None = None
@@ -51,6 +52,7 @@ class Arriving:
     def write(self, data: bytes) -> int:
         if self.trouble is None and self._file is not None:
             self._size += len(data)
+            self._beginning += data[: KEPT - len(self._beginning)]
             try:
                 self._file.write(data)
             except OSError:
@@ -70,15 +72,7 @@ class Arriving:
 
     def beginning(self, size: int) -> bytes:
         """The first bytes, for the record."""
-        if self.start or self._file is None:
-            return self.start
-        with suppress(OSError, ValueError):
-            self._file.flush()
-        try:
-            with self.path.open("rb") as file:
-                return file.read(size)
-        except OSError:
-            return b""
+        return self.start or bytes(self._beginning[:size])
 
     def cut(self) -> bool:
         """Has something arrived, behind the preamble, that will never be whole?"""

@@ -54,7 +54,8 @@ class Store:
             return said(OUT_OF_RESOURCES, FULL)
         if arriving.trouble is not None:
             return self._refuse(OUT_OF_RESOURCES, command, arriving.start, arriving.trouble)
-        header = dicom.header(arriving.path)
+        with self._intake.spool.open(arriving.path) as file:
+            header = dicom.header(file)
         if isinstance(header, Reason):
             return self._refuse(CANNOT_UNDERSTAND, command, arriving.beginning(KEPT), header)
         if other := _other(command, header):

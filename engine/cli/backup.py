@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from engine.cli.options import Commands, data, reasoned
+from engine.cli.options import Commands, data, keys, reasoned
 from engine.client import user
 
 ELSEWHERE = "journal, chart and spool are on PostgreSQL: back up and restore that, as docs/scale-out.md says"
@@ -40,6 +40,7 @@ def backup(asked: argparse.Namespace) -> int:
     """Counts and digest on standard output, progress on standard error."""
     from engine import backup as making
     from engine.journal.audit import Act
+    from engine.journal.seal import BadKeys
     from store.database import Down
 
     if os.environ.get("CHARTWIRE_DATABASE"):
@@ -53,8 +54,8 @@ def backup(asked: argparse.Namespace) -> int:
         return 0
     act = Act(user(), "backup", {"file": str(asked.file)}, asked.why)
     try:
-        counts, digest = making.backup(asked.data, asked.file, act, time.time_ns() // 1000, _progress)
-    except (OSError, Down) as error:
+        counts, digest = making.backup(asked.data, asked.file, keys(), act, time.time_ns() // 1000, _progress)
+    except (OSError, Down, BadKeys) as error:
         return _no(str(error))
     print(f"{_told(counts)}; sha256 {digest}")
     return 0
@@ -64,30 +65,33 @@ def restore(asked: argparse.Namespace) -> int:
     """Exit status 1 if the backup is not sound."""
     from engine import backup as making
     from engine.journal.audit import Act
+    from engine.journal.seal import BadKeys
+    from store.database import Down
 
     if os.environ.get("CHARTWIRE_DATABASE"):
         return _no(ELSEWHERE)
     try:
         if asked.verify or asked.dry_run:
             with tempfile.TemporaryDirectory(dir=asked.file.parent) as folder:
-                print(f"sound: {_told(making.verify(asked.file, Path(folder)))}")
+                print(f"sound: {_told(making.verify(asked.file, Path(folder), keys()))}")
             return 0
         if not asked.why.strip():
             return _no("say why with --why")
         if asked.data.exists() and any(asked.data.iterdir()) and not asked.force:
             return _no(f"there is data in {asked.data}; --force keeps it beside it, under another name")
-        if _runs(asked.data):
+        if runs(asked.data):
             return _no(f"an engine runs on {asked.data}; stop it first")
         act = Act(user(), "restore", {"file": str(asked.file)}, asked.why)
-        counts = making.restore(asked.file, asked.data, act, time.time_ns() // 1000)
-    except (OSError, making.Unsound) as error:
+        counts = making.restore(asked.file, asked.data, keys(), act, time.time_ns() // 1000)
+    except (OSError, making.Unsound, Down, BadKeys) as error:
         return _no(str(error))
     print(f"restored: {_told(counts)}")
     print("every destination is paused: look, then `chartwire resume NAME`")
     return 0
 
 
-def _runs(data: Path) -> bool:
+def runs(data: Path) -> bool:
+    """Does an engine run on it?"""
     if not (data / "lock").exists():
         return False
     with (data / "lock").open("w") as lock:

@@ -7,7 +7,10 @@ import os
 import shlex
 from pathlib import Path
 from types import ModuleType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from engine.journal.seal import Keys
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -57,6 +60,13 @@ def positive(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text)):
         raise argparse.ArgumentTypeError("must be a number above 0")
     return int(text)
+
+
+def keys() -> Keys:
+    """Those of CHARTWIRE_KEY_FILE. Raises BadKeys."""
+    from engine.journal.seal import read_keys
+
+    return read_keys(os.environ.get("CHARTWIRE_KEY_FILE"))
 
 
 def app() -> ModuleType:

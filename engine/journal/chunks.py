@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
 from pathlib import Path
 from threading import Lock
 
+from engine.journal.seal import Keys
 from engine.journal.spool import CHUNK, Spool
 from engine.message import Spooled
 from store.database import Connection, Database, Writing
@@ -23,8 +25,8 @@ class Chunks(Spool):
     """A file is durable when its chunks are committed; one that another process wrote is fetched when it is asked for.
     `Down`: the database cannot be asked."""
 
-    def __init__(self, directory: Path, database: Database) -> None:
-        super().__init__(directory)
+    def __init__(self, directory: Path, database: Database, keys: Keys) -> None:
+        super().__init__(directory, keys)
         self._database = database
         self._lock = Lock()
         self._writing: Writing | None = None
@@ -67,7 +69,7 @@ class Chunks(Spool):
     def _fetch(self, name: str, path: Path) -> None:
         reader = self._database.reader()
         try:
-            with self.create() as file:
+            with tempfile.NamedTemporaryFile(dir=self.incoming, delete=False) as file:
                 position = 0
                 while rows := reader.all(SQL.chunk, (name, position)):
                     file.write(rows[0][0])

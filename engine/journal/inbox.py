@@ -174,7 +174,8 @@ def read(data: bytes | None, name: str | None, spool: Spool | None) -> bytes:
     """The bytes of a row, or those of the spooled file that it names."""
     if data is not None or name is None or spool is None:
         return data or b""
-    return spool.path(name).read_bytes()
+    with spool.open(spool.path(name)) as file:
+        return file.read()
 
 
 class Unprocessed(NamedTuple):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -31,11 +33,12 @@ class Head(NamedTuple):
     spool: str | None = None
     answers: str | None = None  # the channel by which an answer is expected
 
-    def delivery(self, destination: str, lane: int, origin: str, spool: Spool | None = None) -> Delivery:
+    @contextmanager
+    def delivery(self, destination: str, lane: int, origin: str, spool: Spool) -> Iterator[Delivery]:
         """What goes to the destination; its body is what the channel read, or else the whole spooled file."""
-        path = spool.path(self.spool) if spool and self.spool else None
         body = inbox.read(self.body, self.spool, spool)
-        return Delivery(self.id, self.message, destination, lane, body, self.attempts, origin, path)
+        with spool.plain(self.spool) if self.spool else nullcontext() as path:
+            yield Delivery(self.id, self.message, destination, lane, body, self.attempts, origin, path)
 
 
 def head(connection: Connection, destination: str, lane: int) -> Head | None:

@@ -8,22 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import tempfile
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 from uuid import uuid4
 
+from engine.journal.seal import Keys, Sealing, current, opened
 from engine.message import Spooled
 
+NONE = Keys()
 CHUNK = 1 << 20
 
 
 class Spool:
     """Local files below one directory; 256 folders keep each of them short. All calls block."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, keys: Keys = NONE) -> None:
         self._directory = directory
+        self._keys = keys
         self.incoming = directory / "incoming"
         self.incoming.mkdir(parents=True, exist_ok=True, mode=0o700)
         for n in range(256):
@@ -31,27 +36,60 @@ class Spool:
         fsync(directory)
 
     def create(self) -> IO[bytes]:
-        """A new private file in `incoming`; its path is its `name`."""
-        return tempfile.NamedTemporaryFile(dir=self.incoming, delete=False)
+        """A new private file in `incoming`; its path is its `name`. What is written is whole when it is closed."""
+        file = tempfile.NamedTemporaryFile(dir=self.incoming, delete=False)  # noqa: SIM115 - the caller closes it
+        return cast(IO[bytes], Sealing(file, self._keys.keys[0])) if self._keys.keys else file
+
+    def open(self, path: Path) -> IO[bytes]:
+        """What was written into a file of the spool, whether or not it is sealed. OSError."""
+        return opened(path, self._keys)
+
+    @contextmanager
+    def plain(self, name: str) -> Iterator[Path]:
+        """A file with the bytes of that name, for whoever needs a path: a sealed one is unsealed into memory."""
+        path = self.path(name)
+        if not self._keys.keys or current(path, NONE):
+            yield path
+            return
+        handle = os.memfd_create("spool")
+        try:
+            with self.open(path) as sealed, os.fdopen(os.dup(handle), "wb") as copy:
+                shutil.copyfileobj(sealed, copy, CHUNK)
+            yield Path(f"/proc/{os.getpid()}/fd/{handle}")
+        finally:
+            os.close(handle)
 
     def keep(self, path: Path) -> Spooled:
         """Make a file of `incoming` durable under a name of its own: fsync, rename, fsync of the directory."""
-        size, digest = _fsynced(path)
+        size, digest = self._fsynced(path)
         name = uuid4().hex
         final = self.path(name)
         os.rename(path, final)
         fsync(final.parent)
         return Spooled(name, size, digest, final)
 
+    def _fsynced(self, path: Path) -> tuple[int, bytes]:
+        digest, size = hashlib.blake2b(digest_size=16), 0
+        with self.open(path) as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        return size, digest.digest()
+
     def write(self, body: bytes) -> Spooled:
         """Bytes that are in memory already."""
-        with self.create() as file:
-            try:
-                file.write(body)
-                file.flush()
-            except OSError:  # a full disk gets its space back at once
-                os.unlink(file.name)
-                raise
+        file = self.create()
+        try:
+            file.write(body)
+            file.close()
+        except OSError:  # a full disk gets its space back at once
+            os.unlink(file.name)
+            raise
         return self.keep(Path(file.name))
 
     def path(self, name: str) -> Path:
@@ -65,15 +103,6 @@ class Spool:
         for file in orphans:
             file.unlink()
         return len(orphans)
-
-
-def _fsynced(path: Path) -> tuple[int, bytes]:
-    digest = hashlib.blake2b(digest_size=16)
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
-        os.fsync(file.fileno())
-        return file.tell(), digest.digest()
 
 
 def fsync(directory: Path) -> None:

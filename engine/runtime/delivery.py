@@ -200,8 +200,8 @@ class Dispatcher:
 
     async def _deliver(self, head: Head, lane: int) -> Outcome:
         try:
-            delivery = head.delivery(self.partner.name, lane, self._origin, self._spool)
-            return await self.partner.destination.deliver(delivery)
+            with head.delivery(self.partner.name, lane, self._origin, self._spool) as delivery:
+                return await self.partner.destination.deliver(delivery)
         except Down as e:
             return Retry(Reason("spool", f"its bytes cannot be read now: {e}"))
         except Exception as e:  # a defect of an adapter must not stop the other lanes

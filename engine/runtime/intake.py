@@ -102,7 +102,7 @@ class Intake:
         takers = self._takers
         if takers.compute and (received.size > BRIEF or received.peer in self._turns):
             return asyncio.ensure_future(self._aside(received, *self._turn(received.peer)))
-        body = self._parsed(takers.channels, received.body or _head(received))
+        body = self._parsed(takers.channels, received.body or _head(received, self.spool))
         taken = self._take(takers, received, body)
         if not isinstance(taken, Mine):
             return taken
@@ -124,7 +124,7 @@ class Intake:
     async def _aside(self, received: Received, before: Future[None] | None, mine: Future[None]) -> Receipt:
         """Parsed and computed beside the event loop, which answers other senders meanwhile; submitted in turn."""
         try:
-            whole = received.body or await asyncio.to_thread(_whole, received)
+            whole = received.body or await asyncio.to_thread(_whole, received, self.spool)
             takers = self._takers
             body = await asyncio.to_thread(self._parsed, takers.channels, whole)
             taken = self._take(takers, replace(received, body=whole), body)
@@ -302,15 +302,18 @@ class Intake:
             log.warning("not stored", channel=channel, answer=type(receipt).__name__)
 
 
-def _whole(received: Received) -> bytes:
-    return received.spooled.path.read_bytes() if received.spooled else received.body
+def _whole(received: Received, spool: Spool) -> bytes:
+    if received.spooled is None:
+        return received.body
+    with spool.open(received.spooled.path) as file:
+        return file.read()
 
 
-def _head(received: Received) -> bytes:
+def _head(received: Received, spool: Spool) -> bytes:
     """What tells whose message a spooled one is."""
     if received.spooled is None:
         return b""
-    with received.spooled.path.open("rb") as file:
+    with spool.open(received.spooled.path) as file:
         return file.read(HEAD)
 
 

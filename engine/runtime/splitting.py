@@ -8,11 +8,13 @@ run again after a crash writes none twice.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import pickle
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection as Pipe
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
@@ -113,10 +115,16 @@ class Splitters:
             self._end()
             self._made = self._current.made
         log.info("splitting", message=whole.id, channel=whole.channel)
+        with contextlib.ExitStack() as open:
+            await self._taken_apart(whole, open)
+
+    async def _taken_apart(self, whole: Splitting, open: contextlib.ExitStack) -> None:
         replies: list[Reply] = []
         stop: Stop | None = None
         try:
-            await self._aside(self._ask, whole, inbox.seen(self._reader, whole))
+            seen = inbox.seen(self._reader, whole)
+            path = await self._aside(lambda: open.enter_context(self._spool.plain(whole.spool)))
+            await self._aside(self._ask, whole, path, seen)
             while (pieces := await self._aside(self._pieces)) is not None:
                 if isinstance(pieces, Stop):
                     stop = pieces
@@ -168,7 +176,7 @@ class Splitters:
     def _kind(self, whole: Splitting, channel: Channel) -> str:
         """What its beginning says that it is."""
         try:
-            with self._spool.path(whole.spool).open("rb") as file:
+            with self._spool.open(self._spool.path(whole.spool)) as file:
                 body = channel.parse(file.read(HEAD))
         except OSError:
             return ""
@@ -198,11 +206,11 @@ class Splitters:
     async def _aside(self, call: Callable[..., T], *args: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, call, *args)
 
-    def _ask(self, whole: Splitting, seen: bool) -> None:
+    def _ask(self, whole: Splitting, path: Path, seen: bool) -> None:
         if self._pipe is None:
             self._process, self._pipe = self._made.split()
             self._pipe.recv_bytes()  # ready
-        self._pipe.send_bytes(pickle.dumps((whole.channel, self._spool.path(whole.spool), seen)))
+        self._pipe.send_bytes(pickle.dumps((whole.channel, path, seen)))
 
     def _pieces(self) -> Pieces:
         assert self._pipe is not None

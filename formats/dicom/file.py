@@ -9,7 +9,6 @@ from __future__ import annotations
 import struct
 import zlib
 from io import BytesIO
-from pathlib import Path
 from typing import IO, NamedTuple
 
 from formats.dicom.encoding import META, PIXELS, Broken, Encoding, encoding
@@ -40,17 +39,16 @@ class Meta(NamedTuple):
     data: bytes
 
 
-def header(path: Path) -> bytes | Reason:
+def header(file: IO[bytes]) -> bytes | Reason:
     """The header of a file of any size. The file is walked to its end: what is cut off is a Reason."""
-    with path.open("rb") as file:
-        try:
-            meta = read_meta(file)
-        except Broken:
-            return NOT_DICOM
-        try:
-            return PREAMBLE + meta.data + _small(file, encoding(meta.transfer_syntax))
-        except Broken:
-            return BROKEN
+    try:
+        meta = read_meta(file)
+    except Broken:
+        return NOT_DICOM
+    try:
+        return PREAMBLE + meta.data + _small(file, encoding(meta.transfer_syntax))
+    except Broken:
+        return BROKEN
 
 
 def read_meta(file: IO[bytes]) -> Meta:

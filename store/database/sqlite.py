@@ -24,7 +24,8 @@ OLDEST = 3_051_003
 class Sqlite:
     """One connection. Not to be shared between threads at the same time."""
 
-    def __init__(self, path: Path, *, writes: bool) -> None:
+    def __init__(self, path: Path, *, writes: bool, key: str | None = None) -> None:
+        """`key`: 64 hexadecimal digits, if the file is encrypted (AES-256 and HMAC-SHA512 of each page, as SQLCipher does)."""
         if apsw.SQLITE_VERSION_NUMBER < OLDEST:
             raise Down(f"SQLite {apsw.sqlite_lib_version()} can lose commits; 3.51.3 or newer is needed")
         self.sure: set[object] = set()
@@ -32,6 +33,8 @@ class Sqlite:
         try:
             self.apsw = apsw.Connection(str(path), flags=flags, statementcachesize=256)
             self.apsw.set_busy_timeout(5000)
+            if key is not None:
+                unlock(self.apsw, key)
             for pragma in _WRITER if writes else _READER:
                 self.run(f"PRAGMA {pragma}")
         except apsw.Error as e:
@@ -116,19 +119,26 @@ _WRITER = (
 class File:
     """The database of an installation, in a file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, key: str | None = None) -> None:
         self._path = path
+        self._key = key
 
     def reader(self) -> Sqlite:
-        return Sqlite(self._path, writes=False)
+        return Sqlite(self._path, writes=False, key=self._key)
 
     def writer(self) -> Sqlite:
-        return create(self._path)
+        return create(self._path, self._key)
 
 
-def create(path: Path) -> Sqlite:
+def unlock(connection: apsw.Connection, key: str) -> None:
+    """Before anything is read."""
+    connection.execute("PRAGMA cipher = 'sqlcipher'")
+    connection.execute(f"PRAGMA key = \"x'{key}'\"")
+
+
+def create(path: Path, key: str | None = None) -> Sqlite:
     """Open the writing connection and bring the schema up to date."""
-    connection = Sqlite(path, writes=True)
+    connection = Sqlite(path, writes=True, key=key)
     connection.begin()
     try:
         migrate(connection)

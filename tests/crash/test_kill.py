@@ -7,9 +7,13 @@ import os
 import random
 from pathlib import Path
 
+import pytest
+
 from tests.crash.ledger import check, settled
 from tests.engine_process import EngineProcess, port_of
 from tests.senders import Crowd
+
+pytestmark = pytest.mark.embedded("tests/scale has the same of PostgreSQL")
 
 ROUNDS, SENDERS = int(os.environ.get("CHARTWIRE_ROUNDS", "20")), 32
 

@@ -6,8 +6,12 @@ import asyncio
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.adapters.mqtt_peer import Publisher, broker
 from tests.flow.installation import Installation, until
+
+pytestmark = pytest.mark.embedded("tests/scale has the same of PostgreSQL")
 
 ROUNDS = max(4, int(os.environ.get("CHARTWIRE_ROUNDS", "20")) // 4)
 CHANNEL = """

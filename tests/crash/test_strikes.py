@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.adapters.mllp_peer import fields
 from tests.engine_process import EngineProcess
 from tests.flow.installation import Installation, Json, channel
 from tests.flow.messages import adt
+
+pytestmark = pytest.mark.embedded("tests/scale has the same of PostgreSQL")
 
 PLUGIN = '''
 import os

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from tests.flow.installation import Installation
+
+pytestmark = pytest.mark.embedded("tests/scale has the same of PostgreSQL")
 
 ROUNDS = max(4, int(os.environ.get("CHARTWIRE_ROUNDS", "20")) // 4)
 SIZE = 60

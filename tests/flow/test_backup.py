@@ -12,6 +12,8 @@ from tests.adapters.mllp_peer import Receiver, fields, receiver
 from tests.flow.installation import Installation, channel
 from tests.flow.messages import adt
 
+pytestmark = pytest.mark.embedded("a server has backups of its own")
+
 ROUTES = """
 destinations:
   ward: {{mllp: {{host: 127.0.0.1, port: {port}}}, retry: {{first: 50ms, max: 50ms}}}}

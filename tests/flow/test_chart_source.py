@@ -114,6 +114,7 @@ async def test_neither_a_resend_nor_another_fold_of_the_same_facts_tells_it_agai
     assert len(await world.orders(before + 1)) == before + 1
 
 
+@pytest.mark.embedded("it writes past the engine")
 async def test_a_message_that_is_processed_again_tells_nothing_again(tmp_path: Path) -> None:
     """As a replay does: the same row walks once more, after a restart."""
     out = tmp_path / "out"

@@ -17,6 +17,8 @@ from tests.engine_process import EngineProcess
 from tests.flow.installation import DEADLINE, Installation, channel
 from tests.flow.messages import adt
 
+pytestmark = pytest.mark.embedded("its file is held, filled and damaged")
+
 HERE = Path(__file__).parent
 FILES = {
     "channels/adt.yaml": channel("adt"),

@@ -191,6 +191,7 @@ async def test_what_cannot_be_done_is_told(world: Running, arguments: list[str],
     assert told in ended.stderr
 
 
+@pytest.mark.embedded("the file is tampered with")
 async def test_who_did_what_is_on_record_and_a_record_that_was_edited_is_named(
     world: Running, ward: Ward, tmp_path: Path
 ) -> None:

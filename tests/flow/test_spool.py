@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from store.database.sqlite import Sqlite
 from tests.adapters.mllp_peer import fields
 from tests.flow.installation import Installation, channel, running
@@ -43,6 +45,7 @@ async def test_a_big_message_reaches_chart_and_partner_byte_for_byte(tmp_path: P
         await sender.leave()
 
 
+@pytest.mark.embedded("the spool of a server is in its database")
 async def test_what_was_not_acknowledged_is_swept(tmp_path: Path) -> None:
     site = Installation(tmp_path, {"channels/adt.yaml": channel("adt")})
     try:
@@ -60,6 +63,7 @@ async def test_what_was_not_acknowledged_is_swept(tmp_path: Path) -> None:
         site.kill()
 
 
+@pytest.mark.embedded("the spool of a server is in its database")
 async def test_a_file_that_somebody_took_away_fails_its_message_alone(tmp_path: Path) -> None:
     site = Installation(tmp_path, {"channels/adt.yaml": channel("adt", "mllp: {port: 0}", "spool_over: 1KB")})
     try:

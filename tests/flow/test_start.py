@@ -31,6 +31,7 @@ async def refused(site: Installation) -> str:
     return done.stderr
 
 
+@pytest.mark.embedded("with others on the database, it waits for a port")
 async def test_the_port_of_a_source_is_taken(tmp_path: Path, taken: int) -> None:
     site = Installation(tmp_path, {"channels/adt.yaml": channel("adt", f"mllp: {{port: {taken}}}")})
     said = await refused(site)
@@ -45,6 +46,7 @@ async def test_the_http_address_is_taken(tmp_path: Path, taken: int, monkeypatch
     assert "CHARTWIRE_HTTP" in said
 
 
+@pytest.mark.embedded("with others on the database, it waits for a port")
 async def test_the_database_is_held_by_somebody_else(tmp_path: Path) -> None:
     site = Installation(tmp_path, {"channels/adt.yaml": channel("adt")})
     await site.start()
@@ -55,6 +57,7 @@ async def test_the_database_is_held_by_somebody_else(tmp_path: Path) -> None:
     foreign.close()
 
 
+@pytest.mark.embedded("with others on the database, it waits for a port")
 async def test_the_database_is_none(tmp_path: Path) -> None:
     site = Installation(tmp_path, {"channels/adt.yaml": channel("adt")})
     site.data.mkdir()
@@ -71,6 +74,7 @@ async def test_a_wrong_configuration_starts_nothing(tmp_path: Path) -> None:
     assert "2 problems; nothing was started" in said
 
 
+@pytest.mark.embedded("with others on the database, it waits for a port")
 async def test_a_source_that_cannot_be_had_takes_the_others_with_it(tmp_path: Path, taken: int) -> None:
     """Half an engine would look alive."""
     files = {

@@ -57,7 +57,7 @@ async def show(running: Running, request: Request) -> Response:
         return missing()
     body, path = inquiry.body(running.reader, entry.id), _path(running, entry.id)
     if body is None and path:
-        body = await asyncio.to_thread(_head, path)
+        body = await asyncio.to_thread(_head, running, path)
     if body is not None and not await _recorded(running, request, "messages.read", [entry.id]):
         return outcome(503, "transient", "the reading could not be recorded; try again")
     shown = {
@@ -94,10 +94,11 @@ def _path(running: Running, id: int) -> Path | None:
     return running.spool.path(name) if name and running.spool else None
 
 
-def _head(path: Path) -> bytes | None:
+def _head(running: Running, path: Path) -> bytes | None:
     """How the file begins; None if it is not there."""
     try:
-        with path.open("rb") as file:
+        assert running.spool is not None
+        with running.spool.open(path) as file:
             return file.read(HEAD)
     except OSError:
         return None
