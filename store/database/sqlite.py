@@ -25,7 +25,7 @@ class Sqlite:
     """One connection. Not to be shared between threads at the same time."""
 
     def __init__(self, path: Path, *, writes: bool, key: str | None = None) -> None:
-        """`key`: 64 hexadecimal digits, if the file is encrypted (AES-256 and HMAC-SHA512 of each page, as SQLCipher does)."""
+        """`key`: 64 hexadecimal digits, if the file is encrypted (AES-256, HMAC-SHA512 of each page: as SQLCipher)."""
         if apsw.SQLITE_VERSION_NUMBER < OLDEST:
             raise Down(f"SQLite {apsw.sqlite_lib_version()} can lose commits; 3.51.3 or newer is needed")
         self.sure: set[object] = set()

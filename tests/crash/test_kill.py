@@ -13,7 +13,7 @@ from tests.crash.ledger import check, settled
 from tests.engine_process import EngineProcess, port_of
 from tests.senders import Crowd
 
-pytestmark = pytest.mark.embedded("tests/scale has the same of PostgreSQL")
+pytestmark = pytest.mark.embedded("tests/faults has the same of PostgreSQL")
 
 ROUNDS, SENDERS = int(os.environ.get("CHARTWIRE_ROUNDS", "20")), 32
 

@@ -11,7 +11,7 @@ import pytest
 from tests.adapters.mqtt_peer import Publisher, broker
 from tests.flow.installation import Installation, until
 
-pytestmark = pytest.mark.embedded("tests/scale has the same of PostgreSQL")
+pytestmark = pytest.mark.embedded("tests/faults has the same of PostgreSQL")
 
 ROUNDS = max(4, int(os.environ.get("CHARTWIRE_ROUNDS", "20")) // 4)
 CHANNEL = """

@@ -11,7 +11,7 @@ from tests.engine_process import EngineProcess
 from tests.flow.installation import Installation, Json, channel
 from tests.flow.messages import adt
 
-pytestmark = pytest.mark.embedded("tests/scale has the same of PostgreSQL")
+pytestmark = pytest.mark.embedded("tests/faults has the same of PostgreSQL")
 
 PLUGIN = '''
 import os

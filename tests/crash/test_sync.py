@@ -18,7 +18,7 @@ from tests.crash.ledger import check, settled
 from tests.engine_process import EngineProcess, port_of
 from tests.senders import Crowd
 
-pytestmark = pytest.mark.embedded("tests/scale has the same of PostgreSQL")
+pytestmark = pytest.mark.embedded("tests/faults has the same of PostgreSQL")
 
 HERE = Path(__file__).parent
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.flow.installation import Installation
 
-pytestmark = pytest.mark.embedded("tests/scale has the same of PostgreSQL")
+pytestmark = pytest.mark.embedded("tests/faults has the same of PostgreSQL")
 
 ROUNDS = max(4, int(os.environ.get("CHARTWIRE_ROUNDS", "20")) // 4)
 SIZE = 60

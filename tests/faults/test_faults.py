@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from engine.journal.claims import TERM
+from tests.faults.house import Load, Report, house
 from tests.postgres_server import PostgresServer, postgres_server
 from tests.redis_server import RedisServer, redis_server
-from tests.scale.house import Load, Report, house
 
 pytestmark = pytest.mark.postgres
 ROUNDS = int(os.environ.get("CHARTWIRE_ROUNDS", "20"))

@@ -1,5 +1,5 @@
-"""A hospital on one PostgreSQL: processes of every role, senders that never give up, a partner who writes down what he
-got, and the account of it."""
+"""A hospital: an engine, or processes of every role on one PostgreSQL; senders that never give up, a partner who writes
+down what he got, and the account of it."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from store.database import Down
 from store.database.postgres import Postgres
+from store.database.sqlite import Sqlite
 from tests.adapters.mllp_peer import Receiver, Sender, fields, receiver
 from tests.engine_process import EngineProcess
 from tests.flow.installation import AUTHORITIES, channel, until
@@ -47,10 +48,16 @@ class Account(NamedTuple):
 
 
 class House:
-    """`roles` by the name of the process. Their sources listen on fixed ports, so that one can take over."""
+    """`roles` by the name of the process; without a `url` there is one, on a database of its own. Their sources listen
+    on fixed ports, so that one can take over."""
 
     def __init__(
-        self, directory: Path, url: str, partner: Receiver, roles: Mapping[str, str], env: Mapping[str, str]
+        self,
+        directory: Path,
+        url: str | None,
+        partner: Receiver,
+        roles: Mapping[str, str],
+        env: Mapping[str, str],
     ):
         self.url = url
         self.partner = partner
@@ -59,7 +66,7 @@ class House:
         self._write({f"channels/{n}.yaml": channel(n, f"mllp: {{port: {p}}}") for n, p in self.ports.items()})
         self._write({"authorities.yaml": AUTHORITIES, "routes.yaml": routes(partner.port)})
         self.directory = directory
-        self.env = {"CHARTWIRE_DATABASE": url, **env}
+        self.env = {"CHARTWIRE_DATABASE": url or "", **env}
         self.processes: dict[str, EngineProcess] = {}
         for name, role in roles.items():
             self.beside(name, role)
@@ -102,7 +109,9 @@ class House:
 
     def ask(self, sql: str) -> list[tuple[object, ...]]:
         """Past the engine on purpose: it is on trial."""
-        reader = Postgres(self.url, writes=False)
+        (first, *_) = self.processes.values()
+        file = first.data / "chartwire.db"
+        reader = Postgres(self.url, writes=False) if self.url else Sqlite(file, writes=False)
         try:
             return reader.all(sql)
         finally:
@@ -113,7 +122,7 @@ class House:
         return [
             *self.ask("SELECT channel, state, code, count(*), min(id) FROM message GROUP BY 1, 2, 3"),
             *self.ask("SELECT destination, state, code, count(*), min(id) FROM delivery GROUP BY 1, 2, 3"),
-            *self.ask("SELECT kind, name, owner, expires FROM claim"),
+            *(self.ask("SELECT kind, name, owner, expires FROM claim") if self.url else ()),
         ]
 
     async def account(self, load: Load) -> Account:
@@ -221,7 +230,9 @@ def free() -> int:
 
 
 @asynccontextmanager
-async def house(directory: Path, url: str, roles: Mapping[str, str], **env: str) -> AsyncIterator[House]:
+async def house(
+    directory: Path, url: str | None, roles: Mapping[str, str], **env: str
+) -> AsyncIterator[House]:
     async with receiver() as partner:
         made = House(directory, url, partner, roles, env)
         try:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.mllp_peer import Sender, fields
+from tests.faults.house import house
 from tests.flow.messages import adt
 from tests.postgres_server import PostgresServer
-from tests.scale.house import house
 
 pytestmark = pytest.mark.postgres
 ROLES = {"intake": "intake", "worker": "worker", "deliver": "deliver"}

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.house import Load, Report, house
 from tests.postgres_server import PostgresServer
-from tests.scale.house import Load, Report, house
 
 pytestmark = pytest.mark.postgres
 ROUNDS = int(os.environ.get("CHARTWIRE_ROUNDS", "20"))
