@@ -11,6 +11,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
+TOGETHER := -n 3 --dist loadfile
+# What runs on PostgreSQL too; `make soak` runs all of it that is not of the embedded database alone.
+ON_BOTH := $(addprefix tests/flow/test_,lanes.py deliveries.py again.py duplicates.py downstream.py prescriptions.py \
+  chart_source.py spool.py start.py pause.py processed.py fhir_in.py)
+
 export LC_ALL := C.UTF-8
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_ROOT_USER_ACTION := ignore
@@ -27,7 +32,8 @@ run: .venv/.project
 	@umask 077 && mkdir -p data/archive && exec $(BIN)/chartwire run $(ARGS)
 
 test: lint system
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest $(TOGETHER) $(ARGS)
+	@$(BIN)/pytest $(TOGETHER) --database postgresql $(ON_BOTH)
 
 check: .venv/.project
 	@$(BIN)/chartwire check && $(BIN)/chartwire test
@@ -35,9 +41,11 @@ check: .venv/.project
 bench: .venv/.project
 	@$(BIN)/python -m tests.bench $(ARGS)
 	@$(BIN)/python -m tests.bench.growth
+	@$(BIN)/python -m tests.bench.shared
 
-soak: .venv/.project
-	@CHARTWIRE_ROUNDS=200 $(BIN)/pytest tests/crash tests/property
+soak: .venv/.project system
+	@CHARTWIRE_ROUNDS=200 $(BIN)/pytest tests/crash tests/property tests/faults
+	@$(BIN)/pytest $(TOGETHER) --database postgresql tests/flow tests/web tests/cli tests/adapters
 	@$(BIN)/python -m tests.bench.claims
 	@$(BIN)/python -m tests.bench.wires memory
 	@$(BIN)/python -m tests.bench.soak $(ARGS)
@@ -48,7 +56,7 @@ lint: .venv/.project
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo > .venv/imports.txt || { cat .venv/imports.txt; exit 1; }
 
-# What the tests need of the machine: PostgreSQL, DCMTK, Mosquitto, strace, a C compiler.
+# What the tests need of the machine: PostgreSQL, Redis, DCMTK, Mosquitto, strace, a C compiler.
 system:
 	@sh tests/system.sh
 

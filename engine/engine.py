@@ -28,7 +28,7 @@ from engine.message import State
 from engine.pausing import Pausing
 from engine.plan import WAITING
 from engine.reload import Applied, Read, Reload
-from engine.running import Running
+from engine.running import Running, unheard
 from engine.runtime.claims import Claims, Everything, Shared
 from engine.runtime.current import Current, Made
 from engine.runtime.delivery import Dispatcher
@@ -148,6 +148,7 @@ class Engine:
         self.running = Running(
             self._configuration, self.reader, self.committer, self.metrics, self._unready, open,
             self.destinations.dispatchers, self.sources.intakes, self.spool, self.reload, self.pausing,
+            self.sharing.hints.tell if self.sharing else unheard,
         )  # fmt: skip
 
     def _claims(self) -> tuple[Claims, Callable[[int], list[Waiting]], set[int]]:

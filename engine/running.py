@@ -22,6 +22,10 @@ from store.reason import Reason
 T = TypeVar("T")
 
 
+def unheard(hint: str) -> None:
+    """There is no other process."""
+
+
 @dataclass(frozen=True, slots=True)
 class Running:
     """`current` gives the configuration that runs now, which may be another one later.
@@ -41,6 +45,7 @@ class Running:
     spool: Spool | None = None
     reload: Reload | None = None
     pausing: Pausing | None = None
+    hint: Callable[[str], None] = unheard
 
     @property
     def configuration(self) -> Configuration:
@@ -58,6 +63,8 @@ class Running:
         """A lane may go on, whatever it waited for."""
         if dispatcher := self.dispatchers.get(destination):
             dispatcher.hurry(lane)
+        else:
+            self.hint(f"hurry {lane} {destination}")
 
     async def look(self, read: Callable[[Connection], T]) -> T:
         """What a reading finds that may take long, beside the event loop."""

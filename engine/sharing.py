@@ -73,7 +73,12 @@ class Sharing:
             await asyncio.sleep(SELDOM if self.hints.heard else OFTEN)
 
     def wake(self, hint: str = "") -> None:
-        """Look for work: everywhere, or where a hint points: `worker`, or a destination with its name."""
+        """Look for work: everywhere, or where a hint points: `worker`, `destination NAME`, `hurry LANE NAME`."""
+        if hint.startswith("hurry "):
+            _, lane, destination = hint.split(" ", 2)
+            if there := self.destinations.dispatchers.get(destination):
+                there.hurry(int(lane))
+            return
         if hint in ("", "worker"):
             self.worker.wake()
             self.splitters.wake()

@@ -33,7 +33,7 @@ class Hints:
         self._some = asyncio.Event()
 
     def tell(self, hint: str) -> None:
-        """There may be something to do: `worker`, or a destination by its name."""
+        """There may be something to do: `worker`, `destination NAME`; or a lane may go on: `hurry LANE NAME`."""
         if self.heard:
             self._waiting.add(hint)
             self._some.set()
