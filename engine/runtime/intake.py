@@ -44,6 +44,8 @@ REFUSED_BYTES_PER_PEER = 16 * 1024 * 1024
 BRIEF = 32 * 1024
 """Bytes of a message that may be computed while the event loop waits: about a millisecond's work."""
 HEAD = 64 * 1024
+SEVERAL = frozenset({"batch", "several-messages"})
+"""Why a parser refuses what a splitter takes apart."""
 NOBODY = Reason("unknown-feed", "no channel on this source takes messages of this sender", "MSH-3")
 log = structlog.get_logger("intake")
 T = TypeVar("T")
@@ -148,7 +150,7 @@ class Intake:
         found = self._channel(takers.channels, received, body)
         if not isinstance(found, Channel):
             return found
-        key = _defect(found.name, found.key, body)
+        key = None if isinstance(body, Reason) else _defect(found.name, found.key, body)
         if isinstance(key, Reason):
             return self.refuse(received, key)
         return Mine(found, replace(received, key=key) if key else received)
@@ -187,7 +189,8 @@ class Intake:
     ) -> Channel | Future[Receipt]:
         """Which channel takes it; or the refusal."""
         if isinstance(body, Reason):
-            return self.refuse(received, body)
+            apart = next((c for c in channels if c.split and body.code in SEVERAL), None)
+            return apart or self.refuse(received, body)
         channel = next((c for c in channels if _takes(c, body)), None)
         return channel or self.refuse(received, NOBODY, unsupported=True)
 

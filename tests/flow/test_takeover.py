@@ -38,6 +38,9 @@ def begun(site: Installation, log: Path) -> EngineProcess:
     return engine
 
 
+pytestmark = pytest.mark.embedded("tests/faults has the same of PostgreSQL")
+
+
 @pytest.mark.parametrize("how", ["killed", "stopped"])
 async def test_a_second_engine_waits_and_takes_over(tmp_path: Path, how: str) -> None:
     site = Installation(tmp_path, {"channels/adt.yaml": channel("adt")})
