@@ -120,7 +120,7 @@ class Sharing:
                 await self.lines.obey(paused)
             except Cannot as e:
                 if not self.standby:
-                    log.warning("another process has its address; waiting to take over", channel=e.channel)
+                    log.warning("a source cannot be had yet", channel=e.channel, reason=e.why)
                 self.standby = True
                 return
         if self.standby:

@@ -131,7 +131,11 @@ class Shared:
         held, unclean, surplus = self._held(), frozenset(self._unclean), self._beat.surplus
         for kind, name in held - self._told:
             log.info("claimed", kind=kind, name=name)
-        await self._changed(unclean)
+        try:
+            await self._changed(unclean)
+        except Down as e:  # then at the next beat
+            log.warning("what was claimed cannot be read", reason=str(e))
+            return
         self._told = held
         self._unclean -= unclean
         if surplus:

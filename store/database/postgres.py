@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -38,7 +39,7 @@ _SESSION = (
     "SET statement_timeout = 0",
     "SET plan_cache_mode = force_generic_plan",  # every statement finds its rows by an index, whatever the values
     "SET jit = off",
-    "SET idle_in_transaction_session_timeout = '60s'",  # what hangs with a transaction open must not hold all others
+    "SET idle_in_transaction_session_timeout = '5s'",  # what hangs with a transaction open must not hold all others
     "SET tcp_keepalives_idle = 5",
     "SET tcp_keepalives_interval = 2",
     "SET tcp_keepalives_count = 3",
@@ -103,7 +104,7 @@ class Postgres:
             return self._read(sql, args)
         if not self._later:
             return self._cursor.execute(sql.encode(), args or None).fetchall()
-        with self._connection.pipeline():
+        with self._together():
             self._send()
             found = self._cursor.execute(sql.encode(), args or None)
         return found.fetchall()
@@ -112,7 +113,7 @@ class Postgres:
         if not self._writes:
             return [self._read(sql, args) for sql, args in queries]
         cursors = [psycopg.RawCursor(self._connection) for _ in queries]
-        with self._connection.pipeline():
+        with self._together():
             self._send()
             for cursor, (sql, args) in zip(cursors, queries, strict=True):
                 cursor.execute(sql.encode(), args or None)
@@ -137,8 +138,19 @@ class Postgres:
         """What gives nothing back waits for what does, and goes with it in one round trip; or now. Raises what is wrong
         with any of it."""
         if self._later:
-            with self._connection.pipeline():
+            with self._together():
                 self._send()
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """What is sent in it goes in one round trip."""
+        try:
+            with self._connection.pipeline():
+                yield
+        except psycopg.Error:
+            # The server skips what comes behind an error; psycopg would take it for prepared.
+            self._connection._prepared.clear()
+            raise
 
     def _send(self) -> None:
         later, self._later = self._later, []
