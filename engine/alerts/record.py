@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from engine.alerts.rules import Condition, Ended
+from engine.alerts.rules import WEEK, Condition, Ended, Usual
 from engine.alerts.settings import AlertsFile
 from store.database import Connection, one
 from store.database.statements import load
@@ -150,6 +150,26 @@ def heard(connection: Connection) -> dict[str, int]:
 
 def hear(connection: Connection, channels: Mapping[str, int]) -> None:
     connection.many(SQL.hear, list(channels.items()))
+
+
+def count(connection: Connection, messages: Mapping[str, int], hour: int) -> None:
+    """So many more messages of each channel in this hour since the epoch."""
+    connection.many(SQL.count, [(name, hour, number) for name, number in messages.items()])
+
+
+def usual(connection: Connection, hour: int, weeks: int) -> dict[str, Usual]:
+    """What was usual in the weeks before this hour."""
+    first = hour - weeks * WEEK
+    found: dict[str, Usual] = {}
+    for channel, slot, messages, since in connection.all(SQL.usual, (first, hour)):
+        known = found.setdefault(channel, Usual((hour - max(since, first)) / WEEK, {}))
+        found[channel] = Usual(known.weeks, {**known.slots, slot: float(messages)})
+    return found
+
+
+def forget_usual(connection: Connection, hour: int) -> None:
+    """What is older than a year is not asked for."""
+    connection.run(SQL.forget_usual, (hour - 53 * WEEK,))
 
 
 def ended(connection: Connection, since: int) -> dict[str, Ended]:

@@ -56,3 +56,15 @@ ON CONFLICT (channel) DO UPDATE SET at = CASE WHEN excluded.at > heard.at THEN e
 SELECT channel, count(*), sum(CASE WHEN state IN ('QUARANTINED', 'FAILED', 'REFUSED') THEN 1 ELSE 0 END)
 FROM (SELECT channel, state, received FROM message ORDER BY id DESC LIMIT 2000) AS newest WHERE received >= $1
 GROUP BY channel
+
+-- name: count
+INSERT INTO usual (channel, hour, messages) VALUES ($1, $2, $3)
+ON CONFLICT (channel, hour) DO UPDATE SET messages = usual.messages + excluded.messages
+
+-- name: usual
+-- by channel and hour of the week, and since when there is anything of the channel
+SELECT u.channel, u.hour % 168, sum(u.messages), (SELECT min(f.hour) FROM usual f WHERE f.channel = u.channel)
+FROM usual u WHERE u.hour >= $1 AND u.hour < $2 GROUP BY u.channel, u.hour % 168
+
+-- name: forget_usual
+DELETE FROM usual WHERE hour < $1

@@ -16,6 +16,7 @@ class Rule(StrEnum):
     """What is watched."""
 
     SILENT = "silent"
+    CLOCK = "clock"
     STUCK = "stuck"
     QUEUE_AGE = "queue_age"
     QUEUE_DEPTH = "queue_depth"
@@ -23,6 +24,13 @@ class Rule(StrEnum):
     OVERDUE = "overdue"
     DISK = "disk"
     CERTIFICATE = "certificate"
+
+
+class Usual(NamedTuple):
+    """What is usual of a channel: messages by hour of the week (0 is Thursday, 00:00 UTC), and of how many weeks."""
+
+    weeks: float
+    slots: Mapping[int, float]
 
 
 class Condition(NamedTuple):
@@ -56,11 +64,21 @@ class Seen:
     overdue: Mapping[str, int] = field(default_factory=dict)
     disk: float = 0.0
     certificates: Mapping[str, int | None] = field(default_factory=dict)
+    usual: Mapping[str, Usual] = field(default_factory=dict)
+    clock: float | None = 0.0  # seconds by which it may be wrong; None: nobody keeps it
 
 
 def conditions(settings: AlertsFile, seen: Seen) -> Iterator[Condition]:
     """Everything that holds now."""
     yield from _silent(settings, seen)
+    yield from _learned(settings, seen)
+    if settings.clock is not None and (seen.clock is None or seen.clock > settings.clock):
+        wrong = (
+            "nobody keeps the clock"
+            if seen.clock is None
+            else f"the clock may be wrong by {seen.clock:.1f} s"
+        )
+        yield Condition(Rule.CLOCK, "clock", wrong)
     if settings.stuck:
         yield from _stuck(seen)
     yield from _queues(settings, seen)
@@ -91,6 +109,34 @@ def _silent(settings: AlertsFile, seen: Seen) -> Iterator[Condition]:
         since = (seen.now - seen.heard.get(name, seen.now)) / 1e6
         if since > limit:
             yield _channel(Rule.SILENT, name, f"nothing came for {_span(since)}; {_span(limit)} is the limit")
+
+
+HOUR = 3_600_000_000
+WEEK = 168
+
+
+def _learned(settings: AlertsFile, seen: Seen) -> Iterator[Condition]:
+    if (learned := settings.learned) is None:
+        return
+    for name, usual in seen.usual.items():
+        heard = seen.heard.get(name, seen.now)
+        if name in settings.silent or usual.weeks < 2 or seen.now - heard < learned.least * 1e6:
+            continue
+        expected = expectation(usual, heard, seen.now)
+        if expected >= learned.expected:
+            since = _span((seen.now - heard) / 1e6)
+            text = f"nothing came for {since}, in which {expected:.0f} messages would have been usual"
+            yield _channel(Rule.SILENT, name, text)
+
+
+def expectation(usual: Usual, since: int, until: int) -> float:
+    """How many messages are usual between two times, at most a week apart."""
+    at, found = max(since, until - WEEK * HOUR), 0.0
+    while at < until:
+        end = min(until, (at // HOUR + 1) * HOUR)
+        found += usual.slots.get(at // HOUR % WEEK, 0.0) / usual.weeks * (end - at) / HOUR
+        at = end
+    return found
 
 
 def _stuck(seen: Seen) -> Iterator[Condition]:

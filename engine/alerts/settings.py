@@ -23,6 +23,21 @@ class Errors:
 
 
 @dataclass(frozen=True, slots=True)
+class Learned:
+    """A channel is silent when, by the same hours of the weeks before, so many messages would have come and none did.
+    With 10 expected, chance alone is silent once in 22,000 times. It begins after two weeks."""
+
+    expected: Annotated[float, "messages that would have come"] = 10.0
+    weeks: Annotated[int, "how many weeks are looked back"] = 4
+    least: Annotated[Seconds, "never told before so long"] = 600.0
+
+    def problems(self) -> list[str]:
+        return (
+            [] if self.expected >= 1 and 2 <= self.weeks <= 52 else ["expected: at least 1, weeks: 2 to 52"]
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Mail:
     """A mail for each alert that opens, that stays open, or that closes (RFC 5321)."""
 
@@ -67,6 +82,10 @@ class AlertsFile:
     silent: Annotated[Mapping[str, Seconds], "channel: how long it may receive nothing"] = field(
         default_factory=dict
     )
+    learned: Annotated[
+        Learned | None, "silence of channels that are not listed, by what is usual at the hour"
+    ] = None
+    clock: Annotated[Seconds | None, "how wrong the machine's clock may be, as whoever keeps it says"] = None
     stuck: Annotated[bool, "a lane that stands still, or deliveries that were set aside"] = True
     queue_age: Annotated[Seconds | None, "how old what waits may be"] = 600.0
     queue_depth: Annotated[int | None, "how many may wait at one channel or destination"] = None

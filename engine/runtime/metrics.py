@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as PyCounter
 from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
@@ -24,6 +25,7 @@ class Metrics:
         self._attempts = self._counter("delivery_attempts", "Attempts by outcome", "destination", "outcome")
 
         self.heard: dict[str, int] = {}  # when each channel last received something
+        self.counted: PyCounter[str] = PyCounter()  # and how much since the watch looked
         text = "Alerts whose condition holds"
         self._alerts = Gauge("chartwire_alerts_open", text, registry=self.registry)
         text = "1 while a destination is left in peace after too many failures in a row"
@@ -52,6 +54,7 @@ class Metrics:
 
     def received(self, channel: str) -> None:
         self.heard[channel] = clock.now()
+        self.counted[channel] += 1
         self._child(self._received, channel).inc()
 
     def receipt(self, channel: str, receipt: Receipt) -> None:

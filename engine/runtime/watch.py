@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections import Counter as PyCounter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -12,13 +13,14 @@ import structlog
 from engine.alerts import record
 from engine.alerts.notify import tell
 from engine.alerts.record import Alert, Notice
-from engine.alerts.rules import Seen, conditions
+from engine.alerts.rules import HOUR, Seen, Usual, conditions
 from engine.alerts.settings import AlertsFile, Mail, Webhook
 from engine.certificates import certificates
 from engine.channel import Configuration
 from engine.journal import inquiry, queues
 from engine.runtime import clock
 from engine.runtime.claims import Claims
+from engine.runtime.clock import uncertainty
 from engine.runtime.metrics import Metrics
 from engine.runtime.reading import Open, beside
 from store.database import Connection, Down, Uncertain
@@ -50,6 +52,7 @@ class Watch:
         self._claims = claims
         self._metrics = metrics
         self._written: dict[str, int] = {}
+        self._known: tuple[tuple[int, int], dict[str, Usual]] = ((0, 0), {})
 
     def _settings(self) -> AlertsFile:
         return self._configuration().alerts
@@ -83,14 +86,21 @@ class Watch:
         names = [type(each).__name__ for each in settings.notifiers]
         self._metrics.alerts(len(found))
 
+        counted, hour = self._metrics.counted.copy(), now // HOUR
+
         def work(connection: Connection) -> list[tuple[str, Alert]]:
             record.hear(connection, fresh)
+            record.count(connection, counted, hour)
+            if mine:
+                record.forget_usual(connection, hour)
             return record.update(connection, settings, found, names, now) if mine else []
 
         if not (found or (mine and opened) or fresh):
             return
         changed = await self._committer.submit(work)
         self._written |= fresh
+        self._metrics.counted.subtract(counted)
+        self._metrics.counted += PyCounter()  # those at 0 go
         for what, alert in changed:
             say = log.info if what == "CLOSED" else log.warning
             say("alert", what=what, alert=alert.id, rule=alert.rule, subject=alert.subject, text=alert.text)
@@ -111,12 +121,24 @@ class Watch:
             {name: found.overdue for name, found in inquiry.awaited(connection, now).items()},
             _used(self._data),
             {each.where: each.until for each in certificates(self._configuration())},
+            self._usual(connection, settings, now // HOUR),
+            uncertainty() if settings.clock is not None else 0.0,
         )
+
+    def _usual(self, connection: Connection, settings: AlertsFile, hour: int) -> dict[str, Usual]:
+        """Looked up once an hour."""
+        if settings.learned is None:
+            return {}
+        asked = (hour, settings.learned.weeks)
+        if self._known[0] != asked:
+            self._known = (asked, record.usual(connection, *asked))
+        return self._known[1]
 
     def _heard(self, connection: Connection, settings: AlertsFile, now: int) -> dict[str, int]:
         """A channel that was never heard of counts from now on; none is heard later than now."""
         known = record.heard(connection) | self._metrics.heard
-        return {name: min(now, known.get(name, now)) for name in settings.silent}
+        learned = known if settings.learned is not None else {}
+        return {name: min(now, known.get(name, now)) for name in {*settings.silent, *learned}}
 
     async def _tell(self) -> None:
         if not self._claims.holds("watch", ""):

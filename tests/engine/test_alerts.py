@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.alerts import record
-from engine.alerts.rules import Condition, Ended, Rule, Seen, conditions
-from engine.alerts.settings import AlertsFile, Errors
+from engine.alerts.rules import HOUR, Condition, Ended, Rule, Seen, Usual, conditions, expectation
+from engine.alerts.settings import AlertsFile, Errors, Learned
 from engine.journal.queues import Queue
+from engine.runtime.clock import uncertainty
 from store.database.sqlite import create
 
 NOW = 1_800_000_000_000_000
@@ -78,3 +80,64 @@ def test_one_that_comes_and_goes_within_the_calm_is_one(tmp_path: Path) -> None:
     database.commit()
     assert [what for what, _ in told] == ["OPENED"]
     database.close()
+
+
+WEEK = 168 * HOUR
+BUSY = {
+    slot: 4 * 600.0 for slot in range(168) if 7 <= slot % 24 < 19
+}  # 600 an hour by day, nothing by night, 4 weeks
+
+
+def learned(heard: int, now: int, weeks: float = 4.0, **more: Any) -> list[tuple[str, str]]:
+    settings = AlertsFile(learned=Learned(), **more)
+    seen = Seen(now, heard={"lab": heard}, usual={"lab": Usual(weeks, BUSY)})
+    return [(c.rule, c.subject) for c in conditions(settings, seen)]
+
+
+def at(day: int, hour: int, minute: int = 0) -> int:
+    """A time of some week, in microseconds since the epoch."""
+    return 2900 * WEEK + (day * 24 + hour) * HOUR + minute * HOUR // 60
+
+
+def test_silence_is_learned_by_the_hour_of_the_week() -> None:
+    silent = [("silent", "channel lab")]
+    assert learned(at(1, 10), at(1, 10, 9)) == [], "never before ten minutes"
+    assert learned(at(1, 10), at(1, 10, 11)) == silent
+    assert learned(at(1, 19), at(2, 6, 59)) == [], "by night nothing comes"
+    assert learned(at(1, 19), at(2, 7, 0)) == []
+    assert learned(at(1, 19), at(2, 7, 2)) == silent, "20 would have come since seven"
+    assert learned(at(1, 10), at(1, 11), weeks=1.9) == [], "two weeks are the least"
+    assert learned(at(1, 10), at(1, 11), silent={"lab": 7200.0}) == [], "a limit of its own"
+    assert learned(at(1, 10), at(5, 10)) == silent
+
+
+def test_what_is_usual_is_counted_hour_by_hour(tmp_path: Path) -> None:
+    connection = create(tmp_path / "chartwire.db")
+    now = at(3, 12) // HOUR
+    connection.begin()
+    for week in (1, 2, 3):
+        for _ in range(2):
+            record.count(connection, {"lab": 5 * week}, now - 168 * week)
+    record.count(connection, {"lab": 999}, now)
+    found = record.usual(connection, now, 4)
+    assert found == {"lab": Usual(3.0, {now % 168: 60.0})}
+    assert expectation(found["lab"], now * HOUR, (now + 1) * HOUR) == 20.0
+    record.forget_usual(connection, now + 53 * 168)
+    assert record.usual(connection, now, 4) == {}
+    connection.rollback()
+
+
+@pytest.mark.parametrize(
+    ("clock", "told"),
+    [(None, "nobody keeps the clock"), (2.5, "may be wrong by 2.5 s"), (0.5, None), (0.0, None)],
+)
+def test_a_clock_that_may_be_wrong(clock: float | None, told: str | None) -> None:
+    found = [c.text for c in conditions(AlertsFile(clock=1.0), Seen(NOW, clock=clock))]
+    assert [text for text in found if told and told in text] == found
+    assert bool(found) == (told is not None)
+    assert list(conditions(AlertsFile(), Seen(NOW, clock=clock))) == []
+
+
+def test_the_kernel_says_how_well_the_clock_is_kept() -> None:
+    found = uncertainty()
+    assert found is None or 0 <= found < 3600

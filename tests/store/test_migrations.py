@@ -63,4 +63,5 @@ def test_what_was_journaled_before_is_there_after(tmp_path: Path) -> None:
         (5,),
         (6,),
         (7,),
+        (9,),  # 8 is PostgreSQL's
     ]
