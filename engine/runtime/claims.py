@@ -72,12 +72,14 @@ class Shared:
         self._changed = changed
         self._beat = Beat({}, (), ())
         self._until = 0.0  # the claims are certainly ours
-        self._told: frozenset[Claim] = frozenset()
+        self._granted: frozenset[Claim] = frozenset()  # what `changed` was last called for
+        self._again = False  # it failed
         self._unclean: set[Claim] = set()
         self._telling: asyncio.Task[None] | None = None
 
     def holds(self, kind: str, name: str) -> bool:
-        return (kind, name) in self._held()
+        """As `changed` was last told, so that all that follows from it is of one piece; `ticket` knows better."""
+        return (kind, name) in self._granted
 
     def names(self, kind: str) -> list[str]:
         """What is ours of one kind."""
@@ -116,7 +118,7 @@ class Shared:
             self._unclean.update(self._beat.unclean)
         except (Down, Uncertain) as e:
             log.warning("the claims cannot be renewed", reason=str(e))
-        if self._held() != self._told or self._beat.surplus:
+        if self._held() != self._granted or self._beat.surplus or self._again:
             self._tell()
 
     def _live(self, connection: Connection) -> Beat:
@@ -129,14 +131,15 @@ class Shared:
 
     async def _change(self) -> None:
         held, unclean, surplus = self._held(), frozenset(self._unclean), self._beat.surplus
-        for kind, name in held - self._told:
+        for kind, name in held - self._granted:
             log.info("claimed", kind=kind, name=name)
+        self._granted, self._again = held, False
         try:
             await self._changed(unclean)
         except Down as e:  # then at the next beat
             log.warning("what was claimed cannot be read", reason=str(e))
+            self._again = True
             return
-        self._told = held
         self._unclean -= unclean
         if surplus:
             log.info("let go", claims=[f"{kind} {name}" for kind, name in surplus])

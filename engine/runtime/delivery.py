@@ -120,8 +120,8 @@ class Dispatcher:
         loop = asyncio.get_running_loop()
         while not self._stopping:
             if not self._ready and not self._look():
-                await self._signal(AGAIN)
-            if not self._ready:
+                await self._signal(AGAIN)  # and then look again whether it is to stop
+            elif not self._ready:
                 await self._signal(NEVER)
             elif (wait := self.pace.wait(loop.time())) > 0:
                 await self._signal(wait)
