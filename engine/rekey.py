@@ -22,6 +22,8 @@ def unlike(path: Path, keys: Keys) -> str | None:
     """Why the engine cannot run on a database with these keys; None: it can."""
     held = fits(path, keys)
     newest = keys.database()[0] if keys.keys else OPEN
+    if path.stat().st_size == 0:  # it was being made
+        return None
     if held is False:
         return "the database is encrypted, and no key of CHARTWIRE_KEY_FILE fits"
     if held != newest:

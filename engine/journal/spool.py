@@ -96,6 +96,10 @@ class Spool:
         """Where the bytes of that name are."""
         return self._directory / name[:2] / name
 
+    def forget(self, name: str) -> None:
+        """Nobody names it any more."""
+        Spool.path(self, name).unlink(missing_ok=True)
+
     def sweep(self, known: Container[str]) -> int:
         """Remove what was never finished, and what no row names. Before any source runs. How many files."""
         left = [*self.incoming.iterdir(), *self._directory.glob("[0-9a-f][0-9a-f]/*")]

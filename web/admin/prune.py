@@ -52,5 +52,5 @@ async def prune(running: Running, request: Request) -> Response:
         return pruned
     if running.spool is not None and not wanted.dry_run:
         for name in pruned.files:
-            running.spool.path(name).unlink(missing_ok=True)
+            running.spool.forget(name)
     return JSONResponse({"messages": pruned.messages, "next": pruned.last})
