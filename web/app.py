@@ -27,6 +27,7 @@ from web.admin import (
     deliveries,
     expectations,
     messages,
+    openapi,
     parking,
     pausing,
     prune,
@@ -88,6 +89,7 @@ ADMIN: list[Described] = [
     ("/admin/prune", "POST", prune.prune),
     ("/admin/apply", "POST", apply.apply),
     ("/admin/tokens", "POST", tokens.create),
+    ("/admin/openapi.json", "GET", openapi.serving(lambda: ADMIN)),
 ]
 OTHERS: list[Described] = [
     ("/healthz", "GET", health.alive),
