@@ -186,16 +186,18 @@ class Load:
         patient = f"{name}{n}"
         numbers = count(1)
         key = f"{patient}-{next(numbers)}"
+        message = adt(key, patient, ward=key)  # the very same bytes again, until they are acknowledged
         while not self._stop:
             try:
                 line = await Sender.connect(f"mllp://127.0.0.1:{self._house.ports[name]}")
             except OSError:
                 await asyncio.sleep(0.02)
                 continue
-            while not self._stop and (told := await line.ask(adt(key, patient, ward=key))):
+            while not self._stop and (told := await line.ask(message)):
                 if fields(told, b"MSA")[1] == "AA":
                     self.accepted.append(key)
                     key = f"{patient}-{next(numbers)}"
+                    message = adt(key, patient, ward=key)
                 await asyncio.sleep(self._pause)
             await line.leave()
 

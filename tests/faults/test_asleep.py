@@ -23,7 +23,7 @@ async def test_a_worker_that_sleeps_past_its_epoch_writes_nothing(
 ) -> None:
     """The others take over what it had, and when it wakes up with messages in hand it finds that out."""
     async with house(tmp_path, server.database(tmp_path), ROLES) as site:
-        load = Load(site, pause=0.03)  # more than the workers can do, so that they have something in hand
+        load = Load(site, pause=0.06)  # more than the workers can do, so that they have something in hand
         load.start()
         for n in range(max(ROUNDS // 10, 2)):
             await load.more(300)
