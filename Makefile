@@ -13,8 +13,7 @@ BIN := .venv/bin
 
 TOGETHER := -n 3 --dist loadfile --no-loadscope-reorder
 # What runs on PostgreSQL too; `make soak` runs all of it that is not of the embedded database alone.
-ON_BOTH := $(addprefix tests/flow/test_,lanes.py deliveries.py again.py duplicates.py downstream.py prescriptions.py \
-  chart_source.py spool.py start.py pause.py processed.py fhir_in.py)
+ON_BOTH := $(addprefix tests/flow/test_,lanes.py again.py duplicates.py chart_source.py spool.py start.py processed.py fhir_in.py)
 
 export LC_ALL := C.UTF-8
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

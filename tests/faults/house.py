@@ -22,9 +22,9 @@ from tests.engine_process import EngineProcess
 from tests.flow.installation import AUTHORITIES, channel, until
 from tests.flow.messages import adt
 
-SENDERS = 8
+SENDERS = 6
 """Of each channel."""
-PAUSE = 0.1
+PAUSE = 0.25
 """Seconds between two messages of one sender: faults are on trial, not speed."""
 Report = Callable[[str, object], None]
 CHANNELS = ("adt", "lab", "icu")

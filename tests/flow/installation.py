@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 from tests.adapters.mllp_peer import Sender
 from tests.engine_process import ROOT, EngineProcess
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 AUTHORITIES = """
 authorities:
   mrn: {namespace: "urn:test:mrn", aliases: [MRN], identifies: true, normalise: [strip, upper]}
