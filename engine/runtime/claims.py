@@ -136,8 +136,8 @@ class Shared:
         self._granted, self._again = held, False
         try:
             await self._changed(unclean)
-        except Down as e:  # then at the next beat
-            log.warning("what was claimed cannot be read", reason=str(e))
+        except Exception as e:  # then at the next beat
+            log.error("what was claimed cannot be begun", error=type(e).__name__)
             self._again = True
             return
         self._unclean -= unclean
