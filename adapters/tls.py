@@ -7,7 +7,7 @@ import weakref
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import structlog
 
@@ -110,6 +110,43 @@ def accepted(risk: str) -> bool:
 def missing(*files: Path | None) -> list[str]:
     """What is to be said of those that are not there."""
     return [f"there is no file {file}" for file in files if file and not file.is_file()]
+
+
+class Calling(Protocol):
+    """The settings of everything that connects to a partner."""
+
+    @property
+    def host(self) -> str: ...
+    @property
+    def port(self) -> int: ...
+    @property
+    def tls(self) -> bool: ...
+    @property
+    def ca(self) -> Path | None: ...
+    @property
+    def certificate(self) -> Path | None: ...
+    @property
+    def key(self) -> Path | None: ...
+    @property
+    def accept_plaintext_risk(self) -> str: ...
+
+
+def exposed(to: Calling) -> bool:
+    """Does it leave this machine in plaintext?"""
+    return not to.tls and not loopback(to.host)
+
+
+def problems(to: Calling) -> list[str]:
+    """What is wrong with how it connects."""
+    found = [] if 0 < to.port <= 65535 else [f"port {to.port} is no TCP port"]
+    if (to.ca or to.certificate or to.key) and not to.tls:
+        found.append("ca, certificate and key need tls: true")
+    if exposed(to) and not accepted(to.accept_plaintext_risk):
+        found.append(
+            f"{to.host} is not loopback and has no TLS; set tls: true, "
+            "or accept_plaintext_risk to a sentence that names the risk"
+        )
+    return found + missing(to.ca, to.certificate, to.key)
 
 
 @dataclass(frozen=True, kw_only=True)

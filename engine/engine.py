@@ -107,7 +107,7 @@ class Engine:
         """What runs, in the order in which it starts; it ends the other way round."""
         if self.sharing is not None:
             yield self._background(self.claims.run())
-            yield self._background(self.sharing.hints.run(), forever=False)
+            yield self._background(self.sharing.hints.run())
             yield self._background(self.sharing.sweep())
             yield self._background(self.sharing.follow())
             yield self._background(self.sharing.tidy())
@@ -317,12 +317,9 @@ class Engine:
         self.stopping.set()
 
     @contextlib.asynccontextmanager
-    async def _background(
-        self, work: Coroutine[None, None, None], *, forever: bool = True
-    ) -> AsyncIterator[None]:
+    async def _background(self, work: Coroutine[None, None, None]) -> AsyncIterator[None]:
         task = asyncio.create_task(work)
-        if forever:
-            task.add_done_callback(self._ended)
+        task.add_done_callback(self._ended)
         try:
             yield
         finally:

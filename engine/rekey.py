@@ -11,6 +11,7 @@ import apsw
 
 from engine.journal.audit import Act, record
 from engine.journal.seal import Keys, Sealing, current, opened
+from engine.journal.spool import fsync
 from store.database import Down
 from store.database.sqlite import Sqlite, unlock
 
@@ -97,8 +98,9 @@ def _rewrite(path: Path, held: str | None, newest: str) -> None:
         raise Down(f"the database cannot be written anew: {type(e).__name__} {e}") from e
     finally:
         connection.close()
-    _durable(fresh)
+    fsync(fresh)
     fresh.replace(path)
+    fsync(path.parent)
     for rest in (f"{path.name}-wal", f"{path.name}-shm"):
         path.with_name(rest).unlink(missing_ok=True)
 
@@ -109,13 +111,6 @@ def _reseal(file: Path, keys: Keys) -> None:
         new = Sealing(fresh.open("wb"), keys.keys[0])
         shutil.copyfileobj(old, new)
         new.close()
-    _durable(fresh)
+    fsync(fresh)
     fresh.replace(file)
-
-
-def _durable(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    fsync(file.parent)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import structlog
 
@@ -64,7 +64,6 @@ class Sharing:
     hints: Hints
     ready: Callable[[], None]
     standby: bool = False
-    _woken: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def sweep(self) -> None:
         """Until cancelled."""

@@ -49,28 +49,13 @@ class MllpClientSource(Taking):
 
     def problems(self) -> list[str]:
         """What is wrong with the settings."""
-        found = self.answering()
-        if not 0 < self.port <= 65535:
-            found.append(f"port {self.port} is no TCP port")
-        if (self.ca or self.certificate or self.key) and not self.tls:
-            found.append("ca, certificate and key need tls: true")
-        if self._exposed() and not tls.accepted(self.accept_plaintext_risk):
-            found.append(
-                f"{self.host} is not loopback and has no TLS; set tls: true, "
-                "or accept_plaintext_risk to a sentence that names the risk"
-            )
-        return found + tls.missing(self.ca, self.certificate, self.key)
+        return self.answering() + tls.problems(self)
 
     def risks(self) -> list[str]:
         """What was accepted by name; listed at every start."""
-        return (
-            [f"plaintext MLLP from {self.host}:{self.port}: {self.accept_plaintext_risk}"]
-            if self._exposed()
-            else []
-        )
-
-    def _exposed(self) -> bool:
-        return not self.tls and not tls.loopback(self.host)
+        if not tls.exposed(self):
+            return []
+        return [f"plaintext MLLP from {self.host}:{self.port}: {self.accept_plaintext_risk}"]
 
     async def run(self, intake: Intake, ready: Ready) -> None:
         """Call until cancelled, then answer what is in hand. It is ready before the partner is."""

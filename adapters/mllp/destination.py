@@ -75,19 +75,11 @@ class MllpDestination:
 
     def problems(self) -> list[str]:
         """What is wrong with the settings."""
-        found = [] if 0 < self.port <= 65535 else [f"port {self.port} is no TCP port"]
-        if (self.ca or self.certificate or self.key) and not self.tls:
-            found.append("ca, certificate and key need tls: true")
-        if self._exposed() and not tls.accepted(self.accept_plaintext_risk):
-            found.append(
-                f"{self.host} is not loopback and has no TLS; set tls: true, "
-                "or accept_plaintext_risk to a sentence that names the risk"
-            )
-        return found + tls.missing(self.ca, self.certificate, self.key)
+        return tls.problems(self)
 
     def risks(self) -> list[str]:
         """What was accepted by name; listed at every start."""
-        if not self._exposed():
+        if not tls.exposed(self):
             return []
         return [f"plaintext MLLP to {self.host}:{self.port}: {self.accept_plaintext_risk}"]
 
@@ -131,9 +123,6 @@ class MllpDestination:
         if self.tls and not self._context:
             self._context = tls.client(self.ca, self.certificate, self.key)
         return self._context
-
-    def _exposed(self) -> bool:
-        return not self.tls and not tls.loopback(self.host)
 
     def _outcome(self, answer: Answer) -> Outcome:
         meaning = self._meanings[answer.code]

@@ -52,26 +52,16 @@ class MqttSource:
 
     def problems(self) -> list[str]:
         """What is wrong with the settings."""
-        found = [] if 0 < self.port <= 65535 else [f"port {self.port} is no TCP port"]
+        found = tls.problems(self)
         if not self.topics or not self.client_id:
             found.append(
                 "topics and client_id are needed: without a name there is no session to come back to"
             )
-        if self._exposed() and not tls.accepted(self.accept_plaintext_risk):
-            found.append(
-                f"{self.host} is not loopback and has no TLS; set tls: true, "
-                "or accept_plaintext_risk to a sentence that names the risk"
-            )
-        if (self.ca or self.certificate or self.key) and not self.tls:
-            found.append("ca, certificate and key need tls: true")
-        return found + tls.missing(self.ca, self.certificate, self.key)
+        return found
 
     def risks(self) -> list[str]:
         """What was accepted by name; listed at every start."""
-        return [f"plaintext to {self.address()}: {self.accept_plaintext_risk}"] if self._exposed() else []
-
-    def _exposed(self) -> bool:
-        return not self.tls and not tls.loopback(self.host)
+        return [f"plaintext to {self.address()}: {self.accept_plaintext_risk}"] if tls.exposed(self) else []
 
     async def run(self, intake: Intake, ready: Ready) -> None:
         """Take messages until cancelled, then acknowledge what is in hand. A broker that is away is waited for."""

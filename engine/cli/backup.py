@@ -5,12 +5,12 @@ from __future__ import annotations
 import argparse
 import fcntl
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 from engine.cli.options import Commands, data, keys, reasoned
+from engine.cli.terminal import no, progress
 from engine.client import user
 
 ELSEWHERE = "journal, chart and spool are on PostgreSQL: back up and restore that, as docs/scale-out.md says"
@@ -44,19 +44,19 @@ def backup(asked: argparse.Namespace) -> int:
     from store.database import Down
 
     if os.environ.get("CHARTWIRE_DATABASE"):
-        return _no(ELSEWHERE)
+        return no(ELSEWHERE)
     if not (asked.why.strip() or asked.dry_run):
-        return _no("say why with --why")
+        return no("say why with --why")
     if asked.file.exists():
-        return _no(f"{asked.file} is there already")
+        return no(f"{asked.file} is there already")
     if asked.dry_run:
         print(f"would write {asked.file}")
         return 0
     act = Act(user(), "backup", {"file": str(asked.file)}, asked.why)
     try:
-        counts, digest = making.backup(asked.data, asked.file, keys(), act, time.time_ns() // 1000, _progress)
+        counts, digest = making.backup(asked.data, asked.file, keys(), act, time.time_ns() // 1000, progress)
     except (OSError, Down, BadKeys) as error:
-        return _no(str(error))
+        return no(str(error))
     print(f"{_told(counts)}; sha256 {digest}")
     return 0
 
@@ -69,22 +69,22 @@ def restore(asked: argparse.Namespace) -> int:
     from store.database import Down
 
     if os.environ.get("CHARTWIRE_DATABASE"):
-        return _no(ELSEWHERE)
+        return no(ELSEWHERE)
     try:
         if asked.verify or asked.dry_run:
             with tempfile.TemporaryDirectory(dir=asked.file.parent) as folder:
                 print(f"sound: {_told(making.verify(asked.file, Path(folder), keys()))}")
             return 0
         if not asked.why.strip():
-            return _no("say why with --why")
+            return no("say why with --why")
         if asked.data.exists() and any(asked.data.iterdir()) and not asked.force:
-            return _no(f"there is data in {asked.data}; --force keeps it beside it, under another name")
+            return no(f"there is data in {asked.data}; --force keeps it beside it, under another name")
         if runs(asked.data):
-            return _no(f"an engine runs on {asked.data}; stop it first")
+            return no(f"an engine runs on {asked.data}; stop it first")
         act = Act(user(), "restore", {"file": str(asked.file)}, asked.why)
         counts = making.restore(asked.file, asked.data, keys(), act, time.time_ns() // 1000)
     except (OSError, making.Unsound, Down, BadKeys) as error:
-        return _no(str(error))
+        return no(str(error))
     print(f"restored: {_told(counts)}")
     print("every destination is paused: look, then `chartwire resume NAME`")
     return 0
@@ -105,13 +105,3 @@ def runs(data: Path) -> bool:
 def _told(counts: tuple[int, ...]) -> str:
     messages, deliveries, versions, spooled = counts
     return f"{messages} messages, {deliveries} deliveries, {versions} versions of resources, {spooled} spooled files"
-
-
-def _progress(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{text}\033[K", end="", file=sys.stderr, flush=True)
-
-
-def _no(why: str) -> int:
-    print(f"chartwire: {why}", file=sys.stderr)
-    return 1

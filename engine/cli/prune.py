@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 
 from engine.cli.options import Commands, data, reasoned
+from engine.cli.terminal import progress
 from engine.client import LONG, Engine, Refused, refusal
 
 UNITS = {"h": 3600, "d": 86400}
@@ -43,8 +43,7 @@ def prune(asked: argparse.Namespace) -> int:
             while after is not None:
                 done = engine.post("/admin/prune", {**wanted, "after": after})
                 total, after = total + done["messages"], done["next"]
-                if sys.stderr.isatty():
-                    print(f"\r{total} messages\033[K", end="", file=sys.stderr, flush=True)
+                progress(f"{total} messages")
     except Refused as error:
         return refusal(error)
     print(f"{'would forget' if asked.dry_run else 'forgot'} the bytes of {total} messages")

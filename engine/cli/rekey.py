@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 
 from engine.cli.backup import runs
 from engine.cli.options import Commands, data, keys, reasoned
+from engine.cli.terminal import no, progress
 from engine.client import user
 
 
@@ -28,31 +28,21 @@ def rekey(asked: argparse.Namespace) -> int:
 
     try:
         if not (held := keys()).keys:
-            return _no("say with CHARTWIRE_KEY_FILE which keys")
+            return no("say with CHARTWIRE_KEY_FILE which keys")
         if not (asked.data / "chartwire.db").is_file():
-            return _no(f"there is no database in {asked.data}")
+            return no(f"there is no database in {asked.data}")
         if asked.dry_run:
             print(writing.unlike(asked.data / "chartwire.db", held) or "the database is under the newest key")
             return 0
         if not asked.why.strip():
-            return _no("say why with --why")
+            return no("say why with --why")
         if runs(asked.data):
-            return _no(f"an engine runs on {asked.data}; stop it first")
+            return no(f"an engine runs on {asked.data}; stop it first")
         act = Act(user(), "rekey", {}, asked.why)
-        files = writing.rekey(asked.data, held, act, time.time_ns() // 1000, _progress)
+        files = writing.rekey(asked.data, held, act, time.time_ns() // 1000, progress)
     except (OSError, Down, BadKeys) as error:
-        return _no(str(error))
+        return no(str(error))
     print(
         f"the database and {files} spooled files are under the newest key; keep the others for older backups"
     )
     return 0
-
-
-def _progress(text: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r{text}\033[K", end="", file=sys.stderr, flush=True)
-
-
-def _no(why: str) -> int:
-    print(f"chartwire: {why}", file=sys.stderr)
-    return 1

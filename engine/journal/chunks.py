@@ -51,6 +51,7 @@ class Chunks(Spool):
                 position = 0
                 while data := file.read(CHUNK):
                     self._writing.run(SQL.add, (spooled.name, position, time.time_ns() // 1000, data))
+                    self._writing.flush()  # so that one piece at a time is in memory
                     position += 1
             self._writing.commit()
         except BaseException:

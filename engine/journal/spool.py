@@ -74,11 +74,7 @@ class Spool:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
                 size += len(chunk)
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+        fsync(path)
         return size, digest.digest()
 
     def write(self, body: bytes) -> Spooled:
@@ -109,9 +105,9 @@ class Spool:
         return len(orphans)
 
 
-def fsync(directory: Path) -> None:
-    """Make the names in it durable."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+def fsync(path: Path) -> None:
+    """Make a file durable, or the names in a directory."""
+    handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
     finally:

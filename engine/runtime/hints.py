@@ -41,6 +41,7 @@ class Hints:
     async def run(self) -> None:
         """Until cancelled."""
         if self._redis is None:
+            await asyncio.Event().wait()
             return
         while True:
             try:

@@ -155,7 +155,12 @@ def role(group: Group) -> str:
 
 def listens(group: Group) -> bool:
     """Do others come to it? Then it may be had several times; one that looks for itself, or dials out, only once."""
-    return isinstance(group[0].source, ChartSource | FhirSource) or "://" not in (address(group) or "://")
+    return isinstance(group[0].source, ChartSource | FhirSource) or _here(address(group))
+
+
+def _here(address: str) -> bool:
+    """Is it a host and a port to listen on, not a folder or somebody who is called?"""
+    return bool(address) and "://" not in address
 
 
 def address(group: Group) -> str:
@@ -166,4 +171,4 @@ def address(group: Group) -> str:
 def listening(groups: Iterable[Group]) -> Mapping[str, str]:
     """By address, host and port, the channel that listens there. Others dial out, or look into a folder."""
     found = ((address(group), group[0].name) for group in groups)
-    return {at: name for at, name in found if at and "://" not in at and not at.endswith(":0")}
+    return {at: name for at, name in found if _here(at) and not at.endswith(":0")}

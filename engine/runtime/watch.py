@@ -52,6 +52,7 @@ class Watch:
         self._claims = claims
         self._metrics = metrics
         self._written: dict[str, int] = {}
+        self._hour = 0  # when the watch wrote last
         self._known: tuple[tuple[int, int], dict[str, Usual]] = ((0, 0), {})
 
     def _settings(self) -> AlertsFile:
@@ -75,11 +76,10 @@ class Watch:
 
     async def _look(self) -> None:
         self._renew()
-        settings = self._settings()
+        settings, mine = self._settings(), self._claims.holds("watch", "")
         seen, opened = await beside(
-            self._open, lambda connection: (self._seen(connection, settings), record.opened(connection))
+            self._open, lambda connection: (self._seen(connection, settings, mine), record.opened(connection))
         )
-        mine = self._claims.holds("watch", "")
         found, now = list(conditions(settings, seen)) if mine else [], seen.now
         heard = {**seen.heard, **self._metrics.heard}
         fresh = {name: at for name, at in heard.items() if self._written.get(name) != at}
@@ -91,13 +91,14 @@ class Watch:
         def work(connection: Connection) -> list[tuple[str, Alert]]:
             record.hear(connection, fresh)
             record.count(connection, counted, hour)
-            if mine:
+            if mine and hour != self._hour:
                 record.forget_usual(connection, hour)
             return record.update(connection, settings, found, names, now) if mine else []
 
         if not (found or (mine and opened) or fresh):
             return
         changed = await self._committer.submit(work)
+        self._hour = hour
         self._written |= fresh
         self._metrics.counted.subtract(counted)
         self._metrics.counted += PyCounter()  # those at 0 go
@@ -105,8 +106,11 @@ class Watch:
             say = log.info if what == "CLOSED" else log.warning
             say("alert", what=what, alert=alert.id, rule=alert.rule, subject=alert.subject, text=alert.text)
 
-    def _seen(self, connection: Connection, settings: AlertsFile) -> Seen:
+    def _seen(self, connection: Connection, settings: AlertsFile, mine: bool) -> Seen:
+        """Everything, if it is this process that watches; else what this one heard."""
         now = clock.now()
+        if not mine:
+            return Seen(now, self._heard(connection, settings, now))
         outbox = queues.outbox(connection)
         within = settings.errors.within if settings.errors else 0.0
         return Seen(

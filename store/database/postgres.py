@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -214,24 +215,30 @@ class Postgres:
         self._connection.close()
 
 
-TOGETHER = (16, 4, 1)
+TOGETHER = (16, 4)
 """So many rows are inserted by one statement: few enough sizes that each is prepared."""
 _VALUES = re.compile(r"^(INSERT INTO [^;]* VALUES )\(((?:\$\d+(?:, )?)+)\)(.*)$", re.DOTALL)
 
 
 def _gathered(sql: str, rows: Sequence[Sequence[Any]]) -> Iterator[tuple[str, Sequence[Any]]]:
     """The rows of an INSERT, many at a time; anything else one by one."""
-    found = _VALUES.match(sql) if len(rows) >= TOGETHER[1] else None
-    if found is None or found[2] != ", ".join(f"${n}" for n in range(1, len(rows[0]) + 1)):
-        yield from ((sql, row) for row in rows)
-        return
-    at, width = 0, len(rows[0])
-    for size in TOGETHER:
-        places = (", ".join(f"${r * width + n}" for n in range(1, width + 1)) for r in range(size))
-        statement = f"{found[1]}({'), ('.join(places)}){found[3]}"
-        while len(rows) - at >= size:
+    at = 0
+    for size in TOGETHER if len(rows) >= TOGETHER[1] else ():
+        statement = _inserting(sql, len(rows[0]), size)
+        while statement and len(rows) - at >= size:
             yield statement, [value for row in rows[at : at + size] for value in row]
             at += size
+    yield from ((sql, row) for row in rows[at:])
+
+
+@lru_cache(1000)
+def _inserting(sql: str, width: int, size: int) -> str | None:
+    """The INSERT of so many rows; None: it is none whose values are its parameters, each once and in order."""
+    found = _VALUES.match(sql)
+    if found is None or found[2] != ", ".join(f"${n}" for n in range(1, width + 1)):
+        return None
+    places = (", ".join(f"${r * width + n}" for n in range(1, width + 1)) for r in range(size))
+    return f"{found[1]}({'), ('.join(places)}){found[3]}"
 
 
 _OURS = 0x63686172 << 32  # of all the advisory locks in the database, ours

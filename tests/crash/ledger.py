@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from pathlib import Path
 
 from store.database import Reading
@@ -40,3 +41,14 @@ def check(reader: Reading, accepted: set[str]) -> None:
     assert accepted <= visible, "an acknowledged patient is not in the chart"
     if isinstance(reader, Sqlite):
         assert reader.all("PRAGMA integrity_check") == [("ok",)]
+
+
+def inversions(keys: list[str]) -> int:
+    """How often one came after a later one of its patient."""
+    last: Counter[str] = Counter()
+    found = 0
+    for key in keys:
+        patient, _, number = key.partition("-")
+        found += int(number) < last[patient]
+        last[patient] = max(last[patient], int(number))
+    return found

@@ -7,7 +7,6 @@ import asyncio
 import os
 import signal
 import socket
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
@@ -18,6 +17,7 @@ from store.database import Down
 from store.database.postgres import Postgres
 from store.database.sqlite import Sqlite
 from tests.adapters.mllp_peer import Receiver, Sender, fields, receiver
+from tests.crash.ledger import inversions
 from tests.engine_process import EngineProcess
 from tests.flow.installation import AUTHORITIES, channel, until
 from tests.flow.messages import adt
@@ -26,6 +26,8 @@ SENDERS = 6
 """Of each channel."""
 PAUSE = 0.25
 """Seconds between two messages of one sender: faults are on trial, not speed."""
+ROUNDS = int(os.environ.get("CHARTWIRE_ROUNDS", "20"))
+FOUR = {"intake": "intake", "worker 1": "worker", "worker 2": "worker", "deliver": "deliver"}
 Report = Callable[[str, object], None]
 CHANNELS = ("adt", "lab", "icu")
 
@@ -202,15 +204,13 @@ class Load:
             await line.leave()
 
 
-def inversions(keys: list[str]) -> int:
-    """How often one came after a later one of its patient."""
-    last: Counter[str] = Counter()
-    found = 0
-    for key in keys:
-        patient, _, number = key.partition("-")
-        found += int(number) < last[patient]
-        last[patient] = max(last[patient], int(number))
-    return found
+async def ended(site: House, load: Load, what: str, report: Report) -> Account:
+    """The account when the senders have stopped and everything has come to rest; it must be sound."""
+    await load.stop()
+    account = await site.account(load)
+    report(what, account)
+    assert account.sound()
+    return account
 
 
 def routes(port: int) -> str:

@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 from pathlib import Path
 
 import pytest
 
 from engine.journal.claims import TERM
-from tests.faults.house import Load, Report, house
+from tests.faults.house import FOUR, ROUNDS, Load, Report, ended, house
 from tests.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.postgres
-ROUNDS = int(os.environ.get("CHARTWIRE_ROUNDS", "20"))
-ROLES = {"intake": "intake", "worker 1": "worker", "worker 2": "worker", "deliver": "deliver"}
 
 
 async def test_a_worker_that_sleeps_past_its_epoch_writes_nothing(
     server: PostgresServer, tmp_path: Path, report: Report
 ) -> None:
     """The others take over what it had, and when it wakes up with messages in hand it finds that out."""
-    async with house(tmp_path, server.database(tmp_path), ROLES) as site:
+    async with house(tmp_path, server.database(tmp_path), FOUR) as site:
         load = Load(site, pause=0.06)  # more than the workers can do, so that they have something in hand
         load.start()
         for n in range(max(ROUNDS // 10, 2)):
@@ -32,10 +29,7 @@ async def test_a_worker_that_sleeps_past_its_epoch_writes_nothing(
             await asyncio.sleep(1.6 * TERM / 1e6)
             site.signal(sleeper, signal.SIGCONT)
             await asyncio.sleep(1.0)
-        await load.stop()
-        account = await site.account(load)
-        report("a worker asleep past its epoch", account)
-        assert account.sound()
+        await ended(site, load, "a worker asleep past its epoch", report)
         assert "not filed" in site.log("worker 1") + site.log("worker 2")
 
 
@@ -53,7 +47,4 @@ async def test_a_deliverer_that_sleeps_past_its_epoch_settles_nothing(
             await asyncio.sleep(2 * TERM / 1e6)
             await load.more(50)
             site.signal(sleeper, signal.SIGCONT)
-        await load.stop()
-        account = await site.account(load)
-        report("a deliverer asleep past its epoch", account)
-        assert account.sound()
+        await ended(site, load, "a deliverer asleep past its epoch", report)

@@ -4,7 +4,6 @@ the partner once, in order."""
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import sqlite3
 from collections.abc import Awaitable, Callable
@@ -14,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.adapters.mllp_peer import Said, acknowledgement
-from tests.faults.house import House, Load, Report, house
+from tests.faults.house import ROUNDS, Load, Report, ended, house
 
 pytestmark = pytest.mark.embedded("one engine alone is on trial")
-ROUNDS = int(os.environ.get("CHARTWIRE_ROUNDS", "20"))
 ONE = {"engine": "all"}
 LATE = 3.0
 """Seconds: longer than the destination waits."""
@@ -116,10 +114,3 @@ async def test_2000_idle_connections_and_those_that_drip(tmp_path: Path, report:
         await ended(site, load, "2,000 connections, 500 of them dripping", report)
         for _, writer in crowd:
             writer.close()
-
-
-async def ended(site: House, load: Load, what: str, report: Report) -> None:
-    await load.stop()
-    account = await site.account(load)
-    report(what, account)
-    assert account.sound()

@@ -4,17 +4,15 @@ whoever is killed."""
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from pathlib import Path
 
 import pytest
 
-from tests.faults.house import Load, Report, house
+from tests.faults.house import ROUNDS, Load, Report, ended, house
 from tests.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.postgres
-ROUNDS = int(os.environ.get("CHARTWIRE_ROUNDS", "20"))
 ROLES = {
     "intake": "intake", "worker 1": "worker", "worker 2": "worker", "deliver 1": "deliver", "deliver 2": "deliver",
     "web": "web",
@@ -26,10 +24,7 @@ async def test_every_role_does_its_part(server: PostgresServer, tmp_path: Path, 
         load = Load(site)
         load.start()
         await load.more(500)
-        await load.stop()
-        account = await site.account(load)
-        report("every role", account)
-        assert account.sound()
+        await ended(site, load, "every role", report)
         owners = site.ask(
             "SELECT kind, count(DISTINCT owner) FROM claim WHERE kind NOT LIKE 'role %' GROUP BY kind"
         )
@@ -46,7 +41,4 @@ async def test_kill_9_of_every_role(server: PostgresServer, tmp_path: Path, repo
             await load.more(chance.randrange(1, 50))
             site.kill(name)
             await asyncio.gather(site.restart(name))
-        await load.stop()
-        account = await site.account(load)
-        report("kill -9 of every role", account)
-        assert account.sound()
+        await ended(site, load, "kill -9 of every role", report)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 
 import pytest
 
-from tests.faults.house import Load, Report, house
+from tests.faults.house import Load, Report, ended, house
 from tests.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.postgres
-ROUNDS = int(os.environ.get("CHARTWIRE_ROUNDS", "20"))
-ROLES = {"intake": "intake", "worker 1": "worker", "worker 2": "worker", "deliver": "deliver"}
 
 
 async def test_a_second_run_takes_over(server: PostgresServer, tmp_path: Path, report: Report) -> None:
@@ -30,8 +27,5 @@ async def test_a_second_run_takes_over(server: PostgresServer, tmp_path: Path, r
         async with asyncio.timeout(10):
             await waiting
             await load.more(100)
-        await load.stop()
-        account = await site.account(load)
-        report("a second run takes over", account)
-        assert account.sound()
+        await ended(site, load, "a second run takes over", report)
         del site.processes["one"]

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.house import Load, Report, house
+from tests.faults.house import FOUR, ROUNDS, Load, Report, ended, house
 from tests.postgres_server import PostgresServer, postgres_server
 
 pytestmark = pytest.mark.postgres
-ROUNDS = int(os.environ.get("CHARTWIRE_ROUNDS", "20"))
-ROLES = {"intake": "intake", "worker 1": "worker", "worker 2": "worker", "deliver": "deliver"}
 
 
 @pytest.fixture
@@ -28,15 +25,12 @@ def mortal() -> Iterator[PostgresServer]:
 async def test_kill_9_of_postgresql(mortal: PostgresServer, tmp_path: Path, report: Report) -> None:
     """No process needs to be started again."""
     chance = random.Random(3)
-    async with house(tmp_path, mortal.database(tmp_path), ROLES) as site:
+    async with house(tmp_path, mortal.database(tmp_path), FOUR) as site:
         load = Load(site)
         load.start()
         for _ in range(ROUNDS):
             await load.more(chance.randrange(1, 50))
             await asyncio.to_thread(mortal.kill)
             await asyncio.to_thread(mortal.start)
-        await load.stop()
-        account = await site.account(load)
-        report("kill -9 of PostgreSQL", account)
-        assert account.sound()
+        await ended(site, load, "kill -9 of PostgreSQL", report)
         assert all(process.process and process.process.poll() is None for process in site.processes.values())

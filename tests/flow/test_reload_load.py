@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from tests.adapters.mllp_peer import Receiver, Sender, fields, receiver
-from tests.crash.ledger import settled
+from tests.crash.ledger import inversions, settled
 from tests.flow.installation import Installation, channel, running, until
 from tests.flow.messages import adt
 
@@ -149,14 +149,3 @@ async def told(site: Installation, partner: Receiver, load: Load) -> None:
 
 async def delivered(partner: Receiver, messages: int) -> bool:
     return len(partner.got) >= messages
-
-
-def inversions(keys: list[str]) -> int:
-    """How often one came after a later one of its patient."""
-    last: Counter[str] = Counter()
-    found = 0
-    for key in keys:
-        patient, _, number = key.partition("-")
-        found += int(number) < last[patient]
-        last[patient] = max(last[patient], int(number))
-    return found

@@ -106,6 +106,7 @@ def test_what_is_wrong_outside_a_savepoint_is_told_at_the_commit(database: Postg
     database.run("INSERT INTO setting (name, value) VALUES ($1, $2)", ("after", b""))
     database.commit()
     database.begin()
+    assert database.all("SELECT name FROM setting") == [("after",)]
 
 
 def test_many_rows_and_few_are_all_there(database: Postgres) -> None:
