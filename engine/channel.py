@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from engine.alerts.settings import AlertsFile
-from engine.message import Answered, Expect, Part, Reply, Stop
+from engine.message import Answered, Expect, Owed, Part, Reply, Stop
 from engine.plugin import ChartReader, Destination, Feed, Source
 from engine.settings import Seconds
 from engine.trigger import Triggers
@@ -50,7 +50,8 @@ class Channel:
     go on after the steps (test message, blank patient, ...), `received` in microseconds since the epoch;
     `order(body, patient)` the order key, `also` the others that it concerns; with `head` block, what ends in
     trouble holds those of its lane that come behind it. `system` is whose word its messages are; bodies of more than
-    `spool_over` bytes go into the spool; what is said may be at most `future` microseconds ahead of the receipt."""
+    `spool_over` bytes go into the spool; `owed` are the answers that its sender gets by exchanges of their own;
+    what is said may be at most `future` microseconds ahead of the receipt."""
 
     name: str
     source: Source
@@ -67,6 +68,7 @@ class Channel:
     head: Literal["block", "park"] = "park"
     key: Callable[[Body], str | None] = nothing
     relates: Callable[[Body], str | None] = nothing
+    owed: Callable[[Body], tuple[Owed, ...]] | None = None
     ack: Literal["stored", "processed", "replied"] = "stored"
     steps: tuple[Step, ...] = ()
     store: Store | None = None

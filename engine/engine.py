@@ -9,7 +9,7 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -207,7 +207,14 @@ class Engine:
 
     def _intake(self, group: Group, configuration: Configuration) -> Intake:
         return Intake(
-            group, self.spool, self.reader, self.committer, configuration, self.metrics, self._filed
+            group,
+            self.spool,
+            self.reader,
+            self.committer,
+            configuration,
+            self.metrics,
+            self._filed,
+            self._wake,
         )
 
     def _dispatcher(self, partner: Partner) -> Dispatcher:
@@ -249,7 +256,10 @@ class Engine:
         if ended.state not in (State.STORED, State.ROUTED, State.SPLIT):
             code = ended.reason.code if ended.reason else None
             log.info("message ended", message=ended.message, channel=channel, state=ended.state, code=code)
-        for destination, lane in filed.lanes:
+        self._wake(filed.lanes)
+
+    def _wake(self, lanes: Iterable[tuple[str, int]]) -> None:
+        for destination, lane in lanes:
             if dispatcher := self.destinations.dispatchers.get(destination):
                 dispatcher.wake(lane)
             elif self.sharing is not None:

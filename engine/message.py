@@ -68,10 +68,11 @@ class Received:
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """The message is committed and fsynced. `reply`: the answer itself, where the engine makes it; a query
-    (`ack: replied`) has no row: its `message` is 0."""
+    (`ack: replied`) has no row: its `message` is 0. `later`: what becomes of it is told by an exchange of its own."""
 
     message: int
     reply: bytes | None = None
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class Duplicate:
 
     message: int
     reply: bytes | None = None
+    later: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +128,11 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """The destination has it. `reply` is what it answered, kept for the record."""
+    """The destination has it. `reply` is what it answered, kept for the record; not `final`: it only says that it
+    came, and the answer that is expected comes later."""
 
     reply: bytes = b""
+    final: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +194,19 @@ class Outgoing:
 
 
 @dataclass(frozen=True, slots=True)
+class Owed:
+    """An answer that the sender gets by an exchange of its own once the message has ended. `head` is what the answer
+    is made of, in `format`; `success` and `failure`: is it owed then?"""
+
+    route: str
+    destination: str
+    format: str
+    head: bytes
+    success: bool
+    failure: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Part:
     """One piece of a message that a splitter takes apart; with a `reason` it is kept as REFUSED and goes no further."""
 
@@ -225,6 +242,7 @@ class Processed:
     order: str = ""  # the order key of its lane, in clear; never stored
     said: tuple[Said, ...] = ()
     outgoing: tuple[Outgoing, ...] = ()
+    owed: tuple[Owed, ...] = ()
     relates: str = ""  # the id of the message of ours that this one answers
     system: str = ""  # whose word it is: nothing that follows from it goes back there
     hops: int = 0  # how many changes of the chart led to it

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from engine.channel import Body, Channel, Route, Step
 from engine.guard import FUTURE
-from engine.message import Chart, Message, Outgoing, Processed, Said, State, Stop
+from engine.message import Chart, Message, Outgoing, Owed, Processed, Said, State, Stop
 from store.facts import Belongs, Fact, Link, Write
 from store.prepared import Prepared, prepare
 from store.reason import Reason
@@ -49,6 +49,11 @@ def lane(channel: Channel, body: Body) -> int | None:
         return None
     order = channel.order(body, _patient(channel, body, ()))
     return channel.feed.identity.lane(f"{channel.name}<", order)
+
+
+def owed(channel: Channel, body: Body) -> tuple[Owed, ...]:
+    """The answers that its sender gets once it has ended."""
+    return () if channel.owed is None or isinstance(body, Reason) else channel.owed(body)
 
 
 def steps(chain: Sequence[Step], body: Body) -> Body | Stop:

@@ -139,6 +139,14 @@ def _nothing(body: Body, feed: Feed) -> tuple[()]:
     return ()
 
 
+def unowed(body: Body, otherwise: Mapping[str, str]) -> None:
+    """Messages of this standard ask for no such answer."""
+
+
+def _unanswered(head: bytes, ours: bool, reason: Reason | None, now: int) -> bytes:
+    raise NotImplementedError
+
+
 def _alone(body: Body, feed: Feed, order_by: str) -> tuple[()]:
     return ()
 
@@ -153,7 +161,10 @@ class Format:
     test. `times` are the (microseconds, place) that may not lie in the future. `patients` are all patients
     that are named, or why one is not; `patient` is the key of the one whom it is about: None, the patient of
     the first fact. `relates` is the id of the message of ours that it answers. `also` are the other order keys of
-    a message that concerns several (a merge: the prior patient's), where the channel has `order_by`.
+    a message that concerns several (a merge: the prior patient's), where the channel has `order_by`. `owed` says
+    whether its sender asks for an answer once it is processed: (what `acknowledge` makes the answer of, after success?,
+    after failure?); the mapping is what the site says otherwise. `acknowledge` is asked with that, whether a failure is
+    ours, why it failed (None: it did not) and the time in microseconds.
     """
 
     parse: Callable[..., Body | Reason]
@@ -166,6 +177,8 @@ class Format:
     patients: Callable[[Body, Feed], Iterable[Patient | Reason]] = _nothing
     patient: Callable[[Body, Feed], bytes | None] | None = None
     relates: Callable[[Body], str | None] = _none
+    owed: Callable[[Body, Mapping[str, str]], tuple[bytes, bool, bool] | None] = unowed
+    acknowledge: Callable[[bytes, bool, Reason | None, int], bytes] = _unanswered
     also: Callable[[Body, Feed, str], Iterable[str]] = _alone
 
 

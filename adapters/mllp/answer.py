@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple, get_args
 
-from adapters.mllp import header as msh
-from adapters.mllp.header import Header
+from formats.hl7v2 import msh
+from formats.hl7v2.msh import Header
 
 Code = Literal["AA", "AE", "AR", "CA", "CE", "CR"]
 """MSA-1, table 0008."""

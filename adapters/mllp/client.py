@@ -16,11 +16,11 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from adapters import tls
-from adapters.mllp import header as msh
 from adapters.mllp.answer import Answer
 from adapters.mllp.framing import VT, Frame, Framer
 from adapters.mllp.outbound import Failure, Outbound, connect
 from formats import hl7v2
+from formats.hl7v2 import msh
 from store.reason import Reason
 
 

@@ -9,7 +9,6 @@ from ssl import SSLContext
 from typing import Annotated, Literal
 
 from adapters import tls
-from adapters.mllp import header as msh
 from adapters.mllp.answer import Answer, Code
 from adapters.mllp.framing import FS
 from adapters.mllp.outbound import Failure, Manners, Outbound, connect
@@ -17,6 +16,7 @@ from engine.message import Delivered, Delivery, Outcome, Rejected, Retry, Unknow
 from engine.plugin import destination
 from engine.settings import Seconds
 from formats import hl7v2
+from formats.hl7v2 import msh
 from store.reason import Reason
 
 Meaning = Literal["delivered", "retry", "rejected"]
@@ -127,7 +127,7 @@ class MllpDestination:
     def _outcome(self, answer: Answer) -> Outcome:
         meaning = self._meanings[answer.code]
         if meaning == "delivered":
-            return Delivered(answer.body)
+            return Delivered(answer.body, final=answer.code[0] == "A")
         number = f", error {answer.error}" if answer.error else ""
         reason = Reason(
             f"answered-{answer.code.lower()}", f"the receiver said {answer.code}{number}", answer.place

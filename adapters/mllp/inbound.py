@@ -10,13 +10,13 @@ from typing import NamedTuple, cast
 
 import structlog
 
-from adapters.mllp import header as msh
 from adapters.mllp.acknowledgement import Acknowledger
 from adapters.mllp.doorman import Doorman
 from adapters.mllp.framing import Event, Frame, Framer, Noise, Overlong, Truncated, block
-from adapters.mllp.header import Header
 from engine.message import Receipt, Received, Uncertain
 from engine.plugin import Intake
+from formats.hl7v2 import msh
+from formats.hl7v2.msh import Header
 from store.reason import Reason
 
 FRAMES = 256

@@ -8,12 +8,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-from adapters.mllp.acknowledgement import MODES, Acknowledger, Code, Verdict, parsed
+from adapters.mllp.acknowledgement import Acknowledger, Code, Verdict
 from adapters.mllp.doorman import Doorman
 from adapters.mllp.framing import Framer
 from adapters.mllp.inbound import Listener
 from engine.plugin import Intake
 from engine.settings import Seconds, Size
+from formats.hl7v2.acknowledgement import MODES, mode
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +67,7 @@ class Taking:
 def _odd(combinations: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for key, value in combinations.items():
         try:
-            parsed(value)
+            mode(value)
         except ValueError:
             yield key, value
         else:

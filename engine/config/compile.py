@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from engine.alerts.settings import AlertsFile
-from engine.channel import Body, Channel, Configuration, Route, alone
+from engine.channel import Body, Channel, Configuration, Route, alone, nothing
 from engine.condition import always
 from engine.config.authorities import declared
 from engine.config.chain import bound, gives_of
 from engine.config.files import ChannelFile, Order, RouteEntry
 from engine.config.parts import Parts
 from engine.config.pick import Picked, standards
-from engine.config.routes import pairs
+from engine.config.routes import answered, pairs
 from engine.guard import Guard
-from engine.message import Answered, Part, Reply, Stop
+from engine.message import Answered, Owed, Part, Reply, Stop
 from engine.plugin import ChartReader, Feed, Format, Source
 from engine.trigger import ChartSource, Trigger, Triggers
 from formats import fhir, hl7v2
@@ -68,7 +68,8 @@ def _channel(file: ChannelFile, identity: Identity, parts: Parts) -> Channel:
         write=written,
         patient=_patient(format, feed),
         key=_readable(format.key, None),
-        relates=format.relates,
+        relates=format.relates if _awaited(file.channel, parts) else nothing,
+        owed=_owed(file.format.name, format, file.channel, parts),
         ack=file.ack,
         steps=tuple(bound(step, feed) for step in file.pipeline),
         store=bound(file.store, feed) if file.store else None,
@@ -79,6 +80,29 @@ def _channel(file: ChannelFile, identity: Identity, parts: Parts) -> Channel:
         spool_over=file.spool_over,
         future=future,
     )
+
+
+def _awaited(channel: str, parts: Parts) -> bool:
+    """Are answers expected by it?"""
+    return any(expect.answers == channel for entry in parts.entries if (expect := entry.get("expect")))
+
+
+def _owed(name: str, format: Format, channel: str, parts: Parts) -> Callable[[Body], tuple[Owed, ...]] | None:
+    """The entries of application_ack, as one question."""
+    told = [
+        (route, target, entry.get("combinations", {}))
+        for entry in parts.acknowledged
+        for route, source, target in answered(entry)
+        if source == channel
+    ]
+    if not told:
+        return None
+
+    def owed(body: Body) -> tuple[Owed, ...]:
+        asked = [(route, target, format.owed(body, otherwise)) for route, target, otherwise in told]
+        return tuple(Owed(route, target, name, *found) for route, target, found in asked if found)
+
+    return owed
 
 
 def _patient(format: Format, feed: Feed) -> Callable[[Body], bytes | None] | None:

@@ -24,6 +24,7 @@ from engine.message import Expect
 from engine.plugin import registered
 from engine.settings import Path, Seconds, Site, Size, When, Written, Zone
 from formats import hl7v2
+from formats.hl7v2.acknowledgement import MODES, mode
 
 Order = hl7v2.Path | Literal["patient"]
 
@@ -122,6 +123,38 @@ class RouteEntry:
     expect: Annotated[ExpectSetting | None, "the answer that must follow a delivery"] = None
 
 
+def _combinations(value: Any, site: Site) -> Mapping[str, str]:
+    """As a source says them."""
+    found = {str(k): str(v) for k, v in value.items()} if isinstance(value, Mapping) else {"": ""}
+    for key, text in found.items():
+        try:
+            known = key in MODES and b"C" not in mode(text)
+        except ValueError:
+            known = False
+        if not known:
+            hint = "write NE/AL: A/A, MSH-15/MSH-16: after success/after failure, each A or -"
+            raise Wrong(Fault("wrong-value", f'"{key}: {text}" is no combination', hint))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgementEntry:
+    """One entry of `application_ack:`: whose senders are told, by exchanges of their own, what became of their messages
+    where MSH-16 asks for it (HL7 v2.5.1: 2.9.3); the connection that a message came by then gets accept
+    acknowledgements only."""
+
+    from_: Annotated[str | list[str], "channels"]
+    to: Annotated[str, "the destination where that sender listens for answers"]
+    name: Annotated[str, "default: FROM-application_ack"] = ""
+    combinations: Annotated[
+        Mapping[str, str],
+        Written(
+            _combinations, {"type": "object", "additionalProperties": {"type": "string"}}, "combinations"
+        ),
+        "where the table does not suit: {AL/NE: A/A}, by MSH-15/MSH-16, after success and after failure A or -",
+    ] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class PartnerSettings:
     """What every destination takes beside its type."""
@@ -184,6 +217,9 @@ class RoutesFile:
         "where, how, how often",
     ] = field(default_factory=dict)
     routes: Annotated[tuple[RouteEntry, ...], "who is told what"] = ()
+    application_ack: Annotated[
+        tuple[AcknowledgementEntry, ...], "which senders are told what became of their messages"
+    ] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,8 @@ from typing import Any
 
 from engine.channel import Marks, Where
 from engine.config.folder import PLUGINS
-from engine.config.parts import Parts
-from engine.config.routes import listed, pairs
+from engine.config.parts import ACKNOWLEDGED, Parts
+from engine.config.routes import answered, listed, pairs
 from engine.config.snapshot import Files, below
 from engine.plugin import REGISTRY
 
@@ -34,7 +34,11 @@ def marks(parts: Parts, files: Files, secret: bytes) -> Marks:
     destinations = {name: mark(tree) for name, tree in _destinations(parts).items()}
     entries = [
         (pairs(entry), [tree, *_systems(parts, entry)])
-        for entry, tree in zip(parts.entries, _entries(parts), strict=True)
+        for entry, tree in zip(parts.entries, _entries(parts, "routes"), strict=True)
+    ]
+    entries += [
+        (answered(entry), [tree])
+        for entry, tree in zip(parts.acknowledged, _entries(parts, ACKNOWLEDGED), strict=True)
     ]
     routes = {name: mark(trees, to) for found, trees in entries for name, _, to in found}
     channels = {
@@ -61,8 +65,8 @@ def _destinations(parts: Parts) -> dict[str, Any]:
     return tree.plain() if tree and isinstance(tree.value, Mapping) else {}
 
 
-def _entries(parts: Parts) -> list[Any]:
-    tree = parts.routes.tree.get("routes")
+def _entries(parts: Parts, of: str) -> list[Any]:
+    tree = parts.routes.tree.get(of)
     return tree.plain() if tree and isinstance(tree.value, tuple) else []
 
 

@@ -9,13 +9,22 @@ from typing import Any
 
 from engine.alerts.settings import AlertsFile
 from engine.channel import Partner
-from engine.config.files import AuthoritiesFile, ChannelFile, RouteEntry, RoutesFile, partner
+from engine.config.files import (
+    AcknowledgementEntry,
+    AuthoritiesFile,
+    ChannelFile,
+    RouteEntry,
+    RoutesFile,
+    partner,
+)
 from engine.config.folder import Folder
 from engine.config.nodes import Node
 from engine.config.problem import Place, Problem, located
 from engine.config.read import read
 from engine.fault import Fault, Wrong
 from engine.settings import Site
+
+ACKNOWLEDGED = "application_ack"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,7 @@ class Parts:
     routes: Part
     partners: Mapping[str, Partner]  # those that could be read
     entries: tuple[Mapping[str, Any], ...]  # of each route what could be read
+    acknowledged: tuple[Mapping[str, Any], ...]  # and of each entry of application_ack
     authorities: Part
     alerts: Part
     problems: tuple[Problem, ...]
@@ -80,7 +90,8 @@ def read_parts(folder: Folder, site: Site) -> Parts:
         channel_names=tuple(map(_stem, folder.names)),
         routes=routes,
         partners=dict(_partners(routes.tree, site)),
-        entries=tuple(_entries(routes.tree, site)),
+        entries=tuple(_entries(routes.tree, "routes", RouteEntry, site)),
+        acknowledged=tuple(_entries(routes.tree, ACKNOWLEDGED, AcknowledgementEntry, site)),
         authorities=authorities,
         alerts=alerts,
         problems=tuple(p for p in problems if _where(p) not in open_places),
@@ -94,10 +105,10 @@ def _partners(tree: Node, site: Site) -> Iterator[tuple[str, Partner]]:
             yield name, replace(partner(node.plain(), site), name=name)
 
 
-def _entries(tree: Node, site: Site) -> Iterator[Mapping[str, Any]]:
-    found = tree.get("routes")
+def _entries(tree: Node, key: str, schema: Callable[..., Any], site: Site) -> Iterator[Mapping[str, Any]]:
+    found = tree.get(key)
     for node in found.value if found and isinstance(found.value, tuple) else ():
-        yield read(RouteEntry, node.plain(), site).values
+        yield read(schema, node.plain(), site).values
 
 
 def _part(schema: Callable[..., Any], tree: Node, site: Site, problems: list[Problem]) -> Part:

@@ -8,9 +8,11 @@ from typing import Any
 from engine.channel import RetryPolicy
 from engine.condition import strangers
 from engine.config.chain import accepts, check, named, sendable
-from engine.config.parts import Part, Parts
+from engine.config.parts import ACKNOWLEDGED, Part, Parts
+from engine.config.pick import standards
 from engine.config.problem import Problem, error, warning
 from engine.fault import Fault, nearest
+from engine.plugin import unowed
 from engine.trigger import ChartSource
 
 Entry = Mapping[str, Any]  # the settings of a RouteEntry, as far as they could be read
@@ -32,6 +34,14 @@ def pairs(entry: Entry) -> list[tuple[str, str, str]]:
     ]
 
 
+def answered(entry: Entry) -> list[tuple[str, str, str]]:
+    """The same of an entry of `application_ack`."""
+    to = entry.get("to", "")
+    return [
+        (entry.get("name") or f"{source}-{ACKNOWLEDGED}", source, to) for source in listed(entry, "from_")
+    ]
+
+
 def _name(name: str | None, source: str, target: str, targets: int) -> str:
     if not name:
         return f"{source}-{target}"
@@ -48,6 +58,7 @@ def lint_routes(parts: Parts, types: Mapping[str, Any]) -> Iterator[Problem]:
             yield from foreign(parts.routes, types.get(channel, Any), "routes", n, "when")
         yield from _expected(parts, n, entry)
         yield from _returned(parts, n, entry)
+    yield from _acknowledged(parts)
     yield from _named_twice(parts)
     yield from _unused(parts)
     for name, partner in parts.partners.items():
@@ -56,12 +67,12 @@ def lint_routes(parts: Parts, types: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def _known(
-    part: Part, n: int, kind: str, key: str, names: list[str], known: tuple[str, ...]
+    part: Part, n: int, kind: str, key: str, names: list[str], known: tuple[str, ...], of: str = "routes"
 ) -> Iterator[Problem]:
     for i, name in enumerate(names):
         if name not in known:
             hint = nearest(name, known) or f"there is no {kind}"
-            yield error(part.place("routes", n, key, i), f"unknown-{kind}", f'no {kind} "{name}"', hint)
+            yield error(part.place(of, n, key, i), f"unknown-{kind}", f'no {kind} "{name}"', hint)
 
 
 def _sent(part: Part, n: int, entry: Entry, types: Mapping[str, Any]) -> Iterator[Problem]:
@@ -104,6 +115,26 @@ def _expected(parts: Parts, n: int, entry: Entry) -> Iterator[Problem]:
         yield error(place, "unknown-channel", f'no channel "{expect.answers}"', hint)
 
 
+def _acknowledged(parts: Parts) -> Iterator[Problem]:
+    """Senders are told what became of messages that are processed later, in a standard that knows such answers."""
+    for n, entry in enumerate(parts.acknowledged):
+        of = (parts.routes, n)
+        yield from _known(*of, "channel", "from", listed(entry, "from_"), parts.channel_names, ACKNOWLEDGED)
+        yield from _known(
+            *of, "destination", "to", listed(entry, "to"), parts.destination_names, ACKNOWLEDGED
+        )
+        for i, name in enumerate(listed(entry, "from_")):
+            values = parts.channels[name].values if name in parts.channels else {}
+            place = parts.routes.place(ACKNOWLEDGED, n, "from", i)
+            format = values.get("format")
+            if format and standards()[format.name].owed is unowed:
+                text = f'messages of format "{format.name}" ask for no application acknowledgement'
+                yield error(place, "wrong-value", text, "leave the channel out")
+            if values.get("ack", "stored") != "stored":
+                text = f'channel "{name}" tells its senders at once what became of their messages'
+                yield error(place, "wrong-value", text, f"leave {name} out, or ack: {values['ack']}")
+
+
 def _returned(parts: Parts, n: int, entry: Entry) -> Iterator[Problem]:
     """What the chart tells must not go back to the system whose word it was: that system needs a name."""
     told = [c for c in listed(entry, "from_") if _of_chart(parts.channels.get(c))]
@@ -121,17 +152,19 @@ def _of_chart(part: Part | None) -> bool:
 
 def _named_twice(parts: Parts) -> Iterator[Problem]:
     """A route's name counts deliveries: two entries cannot share it."""
-    first: dict[str, int] = {}
-    for n, entry in enumerate(parts.entries):
-        for name in dict.fromkeys(name for name, _, _ in pairs(entry)):
-            if first.setdefault(name, n) != n:
-                text = f'route "{name}" is already given by entry {first[name] + 1}'
-                place = parts.routes.place("routes", n)
+    first: dict[str, tuple[str, int]] = {}
+    entries = [("routes", n, pairs(entry)) for n, entry in enumerate(parts.entries)]
+    entries += [(ACKNOWLEDGED, n, answered(entry)) for n, entry in enumerate(parts.acknowledged)]
+    for of, n, found in entries:
+        for name in dict.fromkeys(name for name, _, _ in found):
+            if first.setdefault(name, (of, n)) != (of, n):
+                text = f'route "{name}" is already given by entry {first[name][1] + 1} of {first[name][0]}'
+                place = parts.routes.place(of, n)
                 yield error(place, "duplicate-route", text, "give one of them a name: of its own")
 
 
 def _unused(parts: Parts) -> Iterator[Problem]:
-    used = {name for entry in parts.entries for name in listed(entry, "to")}
+    used = {name for entry in (*parts.entries, *parts.acknowledged) for name in listed(entry, "to")}
     for name in parts.destination_names:
         if name not in used:
             place = parts.routes.place("destinations", name, key=True)

@@ -74,13 +74,14 @@ class Verdict:
     due: int = 0
     reason: Reason | None = None
     reply: bytes = b""
+    final: bool = True  # what is expected does not come later
 
 
 def judge(partner: Partner, head: Head, outcome: Outcome, now: int, chance: float = 0.5) -> Verdict:
     """The one retry policy. `now` in microseconds; `chance` from 0 to 1 spreads the retries of many lanes."""
     attempts, tried = head.attempts + 1, head.tried or now
     if isinstance(outcome, Delivered):
-        return Verdict("DELIVERED", attempts, tried, reply=outcome.reply)
+        return Verdict("DELIVERED", attempts, tried, reply=outcome.reply, final=outcome.final)
     stuck = "HELD" if partner.head == "block" else "PARKED"
     if isinstance(outcome, Rejected):
         return Verdict(stuck, attempts, tried, reason=outcome.reason, reply=outcome.reply)
@@ -109,7 +110,7 @@ def settle(connection: Connection, head: Head, verdict: Verdict, now: int) -> li
     if settled is not None and head.answers:
         if verdict.state == "DELIVERED":
             connection.run(SQL.wait_for, (now, id))
-        if verdict.reply:
+        if verdict.reply and verdict.final:
             _answer(connection, head.answers, id, verdict.reply, now)
     over = head.shared and verdict.state not in WAITING
     return [lane for (lane,) in connection.all(SQL.unshare, (id,))] if over else []

@@ -19,7 +19,7 @@ import structlog
 from engine.channel import Channel
 from engine.journal.inbox import Waiting
 from engine.message import Message, Part, Processed, Reply, State, Stop
-from engine.pipeline import lane, process
+from engine.pipeline import lane, owed, process
 from store.reason import Reason
 
 log = structlog.get_logger("compute")
@@ -48,7 +48,7 @@ def computed(channels: Mapping[str, Channel], waiting: Waiting) -> Processed:
         body = channel.parse(waiting.body)
         message = Message(waiting.id, waiting.received, waiting.body, body, waiting.origin)
         asked = _walked(channel, message)
-        asked = replace(asked, hops=waiting.hops, lane=lane(channel, body))
+        asked = replace(asked, hops=waiting.hops, lane=lane(channel, body), owed=owed(channel, body))
         return replace(asked, attempt=waiting.attempt, edits=waiting.edits)
     except Exception as e:
         return _failed(waiting.id, channel, e)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, TypeVar
 
-from engine.journal import SQL, inbox
+from engine.journal import SQL, inbox, owed
 from engine.message import Chart, Outgoing, Processed, State
 from engine.runtime.telling import tell
 from engine.trigger import Triggers
@@ -65,10 +65,19 @@ def file_all(
 def file(
     connection: Connection, identity: Identity, processed: Processed, now: int, triggers: Triggers = NONE
 ) -> Filed:
-    """Apply what one message says, write its deliveries, what the chart tells of it, and its end state.
+    """Apply what one message says, write its deliveries, what the chart tells of it, its end state, and the answers
+    that its sender is owed.
 
     One that says nothing now takes back what it said at an earlier attempt.
     """
+    filed = _filed(connection, identity, processed, now, triggers)
+    lanes = owed.owe(connection, identity, filed.processed, now)
+    return filed._replace(lanes=(*filed.lanes, *lanes)) if lanes else filed
+
+
+def _filed(
+    connection: Connection, identity: Identity, processed: Processed, now: int, triggers: Triggers
+) -> Filed:
     if processed.attempt:
         processed = replace(
             processed, outgoing=tuple(_anew(processed.attempt, o) for o in processed.outgoing)

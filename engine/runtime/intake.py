@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,7 +12,7 @@ import structlog
 
 from engine.api import FhirSource
 from engine.channel import Body, Channel, Configuration
-from engine.journal import SQL, audit, inbox
+from engine.journal import SQL, audit, inbox, owed
 from engine.journal.configuration import judged
 from engine.journal.inbox import Waiting
 from engine.journal.spool import Spool
@@ -32,7 +32,7 @@ from engine.message import (
 )  # fmt: skip
 from engine.runtime import clock
 from engine.runtime.compute import computed
-from engine.runtime.filing import Filed, file, file_all
+from engine.runtime.filing import Filed, Lane, file, file_all
 from engine.runtime.metrics import Metrics
 from engine.runtime.reading import Reader
 from store.database import Alone, Connection
@@ -83,6 +83,7 @@ class Intake:
         configuration: Configuration,
         metrics: Metrics,
         filed: Callable[[str, Filed], None],
+        wake: Callable[[Iterable[Lane]], None],
     ) -> None:
         self.spool = spool
         self.become(channels, configuration)
@@ -90,6 +91,7 @@ class Intake:
         self._committer = committer
         self._metrics = metrics
         self._filed = filed
+        self._wake = wake
         self._refused_bytes: dict[str, int] = {}
         self._ordered = not isinstance(channels[0].source, FhirSource)  # its clients wait for their answers
         self._turns: dict[str, Future[None]] = {}  # of each peer, the last message that is not submitted yet
@@ -205,11 +207,22 @@ class Intake:
             files.append(self.spool.write(body))
             return files[-1]
 
+        lanes: list[Lane] = []
+
         def work(connection: Connection) -> Receipt:
-            return inbox.append(connection, name, received, now, state, spooled if big else None)
+            receipt = inbox.append(connection, name, received, now, state, spooled if big else None)
+            if channel.owed is None:
+                return receipt
+            lanes[:] = owed.again(connection, receipt.message, now) if isinstance(receipt, Duplicate) else ()
+            return replace(receipt, later=True)
+
+        def told(future: Future[Receipt]) -> None:
+            _swept(files, future.result())
+            if lanes:
+                self._wake(lanes)
 
         future = self._submit(work, name)
-        future.add_done_callback(lambda f: _swept(files, f.result()))
+        future.add_done_callback(told)
         return future
 
     def _processed(self, channel: Channel, received: Received, asked: Processed) -> Future[Receipt]:

@@ -120,7 +120,10 @@ class Worker:
         self.leftovers.discard(waiting.id)
         if strikes >= STRIKES:
             log.error("parked after three strikes", message=waiting.id, channel=waiting.channel)
-            asked = Processed(waiting.id, State.FAILED, STRUCK)
+            asked = replace(
+                asked or Processed(waiting.id, State.FAILED),
+                state=State.FAILED, reason=STRUCK, said=(), outgoing=(),
+            )  # fmt: skip
         await self._commit(made, [waiting], [asked or await self._computed(made, waiting)], ticket)
 
     async def _computed(self, made: Made, waiting: Waiting) -> Processed:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from engine.plugin import Feed, Format, format_
 from engine.subject import identifiers, patient_of, time_of
 from formats import hl7v2
+from formats.hl7v2 import msh
+from formats.hl7v2.acknowledgement import MODES, acknowledgement, asked, mode
 from store.identity import Patient
 from store.reason import Reason
 
@@ -70,11 +73,46 @@ def _merged(message: hl7v2.Message, feed: Feed) -> Iterator[Patient | Reason]:
         yield named if isinstance(named, Reason) else feed.identity.patient(named, feed.authority)
 
 
+def _kind(message: hl7v2.Message) -> str:
+    """`ACK^R01 AE`: an answer by what it says."""
+    kind = message.kind
+    if kind[:3] not in ("ACK", "MCF"):
+        return kind
+    header = msh.read(message.raw)
+    return f"{kind} {header.says.decode()}" if header and header.says else kind
+
+
+def _relates(message: hl7v2.Message) -> str | None:
+    """MSA-2 of an application's answer; that a message came (CA, CE, CR) is no answer to it."""
+    said = message.get("MSA-1") or ""
+    return str(message.get("MSA-2") or "") if said[:1] == "A" else None
+
+
+def _owed(message: hl7v2.Message, otherwise: Mapping[str, str]) -> tuple[bytes, bool, bool] | None:
+    """By MSH-15 and MSH-16 (2.15.9.16), or as the site says for that combination; an answer is never owed one."""
+    header = msh.read(message.raw)
+    if header is None or header.says:
+        return None
+    key = asked(header)
+    wanted = mode(otherwise[key]) if key in otherwise else MODES[key].application
+    head = header.fields[1].join((b"MSH", *header.fields[2:])) + b"\r"
+    return (head, bool(wanted.success), bool(wanted.failure)) if any(wanted) else None
+
+
+def _acknowledge(head: bytes, ours: bool, reason: Reason | None, now: int) -> bytes:
+    """MSH-10 is the delivery's, as of any message that goes out; it asks for an accept acknowledgement, and for nothing
+    else (2.9.3)."""
+    code = b"AA" if reason is None else b"AR" if ours else b"AE"
+    when = datetime.fromtimestamp(now // 1_000_000, UTC).strftime("%Y%m%d%H%M%S+0000").encode()
+    header = msh.read(head) or msh.UNREADABLE
+    return acknowledgement(header, code, b"", when, reason, accept=b"AL", application=b"NE")
+
+
 FORMAT = format_(
     "hl7v2",
     Format(
         parse=hl7v2.parse,
-        kind=lambda message: message.kind,
+        kind=_kind,
         write=lambda message: message.raw,
         legible=legible,
         processing=_processing,
@@ -82,5 +120,8 @@ FORMAT = format_(
         patients=_patients,
         patient=_patient,
         also=_also,
+        relates=_relates,
+        owed=_owed,
+        acknowledge=_acknowledge,
     ),
 )

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hl7
 import pytest
 
-from adapters.mllp import header
 from adapters.mllp.acknowledgement import Acknowledger
 from engine.message import Accepted, Duplicate, Receipt, Refused, Unavailable, Uncertain
+from formats.hl7v2 import msh as header
 from store.reason import Reason
 from tests.adapters.mllp_peer import adt, fields
 

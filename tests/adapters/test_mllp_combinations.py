@@ -14,11 +14,13 @@ from tests.adapters.mllp_peer import Sender, adt, fields
 from tests.conformance.intake import MemoryIntake
 from tests.conformance.running import running
 
-TABLE = Path(__file__).parents[2] / "adapters" / "mllp" / "acknowledgement.tsv"
+TABLE = Path(__file__).parents[2] / "formats" / "hl7v2" / "acknowledgement.tsv"
 ROWS = list(csv.DictReader(TABLE.read_text().splitlines(), delimiter="\t"))
 NO = Refused(Reason("required-field", "PID-3 is missing", "PID-3"))
-RECEIPTS = {"Y": Accepted(1), "N": NO, "D": Unavailable(Reason("not-stored", "no disk"))}
-WORDS = {"Y": "A", "N": "E", "D": "R"}
+RECEIPTS = {
+    "Y": Accepted(1), "N": NO, "D": Unavailable(Reason("not-stored", "no disk")), "L": Accepted(1, later=True),
+}  # fmt: skip
+WORDS = {"Y": "A", "N": "E", "D": "R", "L": "A"}
 
 
 def receipt(received: Received) -> Receipt:
@@ -34,23 +36,25 @@ def test_the_table_has_each_combination_once_and_each_row_says_where_it_is_from(
     assert [(row["accept"], row["application"]) for row in ROWS] == [
         (a, b) for a in conditions for b in conditions
     ]
-    assert all(row["source"].startswith(("2.9", "our reading")) for row in ROWS)
+    for column in ("source", "source of connection and exchange"):
+        assert all(row[column].startswith(("2.9", "our reading")) for row in ROWS)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['accept']}/{row['application']}")
 async def test_a_sender_is_told_what_it_asked_for(row: dict[str, str]) -> None:
-    """Three messages with these fields: taken, refused, not stored; then one that is always answered tells that no
-    other answer came before it."""
+    """Four messages with these fields: taken, refused, not stored, taken by a channel that answers by exchanges of its
+    own; then one that is always answered tells that no other answer came before it."""
     async with running(MllpSource(port=0), MemoryIntake(receipt)) as listener:
         sender = await Sender.connect(listener.address)
         asked = asks(row["accept"], row["application"])
-        await sender.send(*(adt(f"{word}1", asks=asked) for word in "YND"), adt("Y9", asks="AL|NE"))
+        await sender.send(*(adt(f"{word}1", asks=asked) for word in "YNDL"), adt("Y9", asks="AL|NE"))
         told = []
         while (answer := fields(await sender.answer(), b"MSA"))[2] != "Y9":
             told.append((answer[1], answer[2]))
         await sender.leave()
-    modes = {"Y": row["success"], "N": row["failure"], "D": row["failure"]}
-    assert told == [(f"{modes[w]}{WORDS[w]}", f"{w}1") for w in "YND" if modes[w] != "-"]
+    (success, failure), later = row["only"].split("/"), row["connection"].split("/")[0]
+    modes = {"Y": success, "N": failure, "D": failure, "L": later}
+    assert told == [(f"{modes[w]}{WORDS[w]}", f"{w}1") for w in "YNDL" if modes[w] != "-"]
 
 
 async def test_a_channel_may_have_its_own_combination() -> None:

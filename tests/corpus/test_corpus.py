@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from adapters.mllp import header
 from formats import fhir
+from formats.hl7v2 import msh as header
 from store.chart import SQL, digest
 from store.database.sqlite import Sqlite
 from store.identity import fhir_id

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from adapters.mllp import header
 from engine.journal import SQL
+from formats.hl7v2 import msh as header
 from store.database import one
 from store.database.sqlite import Sqlite, create
 from tests.corpus.samples import Sample

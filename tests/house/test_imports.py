@@ -19,7 +19,7 @@ PLANTS = {  # in this file, this import
     "engine/pipeline.py": "web.outcome",
     "engine/plugin.py": "adapters.mllp.client",
     "store/identity.py": "transforms.steps.hl7",
-    "adapters/mllp/header.py": "transforms.hl7v2_to_fhir.reader",
+    "adapters/mllp/answer.py": "transforms.hl7v2_to_fhir.reader",
     "transforms/steps/edit.py": "adapters.mllp.framing",
     "web/outcome.py": "adapters.http.answers",
     "adapters/mllp/tls_of_another.py": "adapters.http.source",
