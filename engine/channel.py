@@ -41,6 +41,7 @@ class Route:
     send: Literal["message", "chart", "answer"] = "message"
     system: str = ""
     expect: Expect | None = None
+    alone: bool = False  # all of it is one lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +103,18 @@ class Breaker:
 
 
 @dataclass(frozen=True, slots=True)
+class Gather:
+    """Deliveries go out together: `most` of them, or what there is when the first has waited for `every` seconds."""
+
+    write: Callable[[Sequence[Part], str, int], bytes]
+    most: int = 500
+    every: Seconds = 60.0
+
+
+@dataclass(frozen=True, slots=True)
 class Partner:
     """One `destinations:` entry: where, how often, how many at once, what a head that cannot go does to its lane,
-    how many in a second, when it is left in peace, whose system it is."""
+    how many in a second, when it is left in peace, whose system it is, whether what goes there goes in batches."""
 
     name: str
     destination: Destination
@@ -114,6 +124,7 @@ class Partner:
     rate: float | None = None
     breaker: Breaker = Breaker()
     system: str = ""
+    gather: Gather | None = None
 
 
 @dataclass(frozen=True, slots=True)

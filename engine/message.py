@@ -129,10 +129,12 @@ class Delivery:
 @dataclass(frozen=True, slots=True)
 class Delivered:
     """The destination has it. `reply` is what it answered, kept for the record; not `final`: it only says that it
-    came, and the answer that is expected comes later."""
+    came, and the answer that is expected comes later. Of a batch, `refused` are the control ids of the messages in it
+    that were not taken, and why."""
 
     reply: bytes = b""
     final: bool = True
+    refused: tuple[tuple[str, Reason], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,11 +98,11 @@ def _routed(
             if message.origin and message.origin == route.system:
                 returned = True
                 continue
-            sent = _outgoing(channel, route, message, body, order)
+            sent = _outgoing(channel, route, message, body, "" if route.alone else order)
             if isinstance(sent, Stop):
                 return Processed(message.id, sent.state, sent.reason, kind, patient, order)
             if sent is not None:
-                outgoing.append(replace(sent, also=also) if also else sent)
+                outgoing.append(replace(sent, also=also) if also and not route.alone else sent)
     if channel.store is None:
         state = State.ROUTED if outgoing else State.UNROUTED
     else:

@@ -39,6 +39,7 @@ __all__ = [
     "destination",
     "discover",
     "format_",
+    "gatherer",
     "predicate",
     "registered",
     "source",
@@ -185,7 +186,7 @@ class Format:
 Splitter = Callable[..., Iterator[Part | Reply | Stop]]
 Answer = Callable[..., "Answered | Stop"]
 
-Kind = str  # "source" | "destination" | "transform" | "predicate" | "splitter" | "answer"
+Kind = str  # "source" | "destination" | "transform" | "predicate" | "splitter" | "gatherer" | "answer"
 _T = TypeVar("_T", bound=Callable[..., Any])
 REGISTRY: dict[tuple[Kind, str], Callable[..., Any]] = {}
 
@@ -229,6 +230,15 @@ def splitter(name: str) -> Callable[[_T], _T]:
     channel has the same key. A Stop says why nothing, or nothing more, is taken.
     """
     return _register("splitter", name)
+
+
+def gatherer(name: str) -> Callable[[_T], _T]:
+    """Function decorator: `(parts, control, when, *, settings) -> bytes` is `name`: many messages become one batch.
+
+    Each Part is a message and the control id that it goes out under; `control` is that of the batch, `when` its time in
+    microseconds since the epoch. It must give the same each time: a batch whose fate is unknown is sent again.
+    """
+    return _register("gatherer", name)
 
 
 def answer(name: str) -> Callable[[_T], _T]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Literal, NamedTuple, get_args
 
+from adapters.mllp.stamp import ENVELOPE
 from formats.hl7v2 import msh
 from formats.hl7v2.msh import Header
 
@@ -12,6 +14,7 @@ Code = Literal["AA", "AE", "AR", "CA", "CE", "CR"]
 """MSA-1, table 0008."""
 
 _CODES: dict[bytes, Code] = {code.encode(): code for code in get_args(Code)}
+REFERENCE = 12
 _SEGMENT = re.compile(rb"[A-Z][A-Z0-9]{2}")
 _NUMBER = re.compile(rb"[1-9]\d{0,3}")
 _ERROR = re.compile(rb"\d{3}")
@@ -19,17 +22,21 @@ _ERROR = re.compile(rb"\d{3}")
 
 class Answer(NamedTuple):
     """`code` is MSA-1, `control` MSA-2 as it stands. Of the error only what cannot be content is read: its
-    number (table 0357) and its place as a path, each `""` if there is none."""
+    number (table 0357) and its place as a path, each `""` if there is none. `parts` are those of a batch of answers:
+    such a batch takes the whole, but for those of which it says otherwise (2.10.3.3)."""
 
     code: Code
     control: bytes
     error: str
     place: str
     body: bytes
+    parts: tuple[Answer, ...] = ()
 
 
 def read(body: bytes) -> Answer | None:
     """The answer, or None if this is not one."""
+    if body[:3] in ENVELOPE:
+        return _batch(body)
     header = msh.read(body)
     if header is None:
         return None
@@ -41,6 +48,16 @@ def read(body: bytes) -> Answer | None:
     errors = [line for line in lines if line[0] == b"ERR"]
     error, place = _error(errors[0], header) if errors else ("", "")
     return Answer(code, said[2], error, place, body)
+
+
+def _batch(body: bytes) -> Answer | None:
+    """FHS-12 or BHS-12 names what is answered."""
+    lines = re.split(rb"[\r\n]+", body)
+    of = [*lines[0].split(lines[0][3:4]), *[b""] * REFERENCE][REFERENCE - 1]
+    starts = [n for n, line in enumerate(lines) if line[:3] == b"MSH"]
+    parts = [read(b"\r".join(lines[a:b])) for a, b in pairwise([*starts, len(lines)])]
+    known = tuple(part for part in parts if part is not None)
+    return Answer("AA", of, "", "", body, known) if of and len(known) == len(parts) else None
 
 
 def _error(line: list[bytes], header: Header) -> tuple[str, str]:

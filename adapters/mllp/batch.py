@@ -1,18 +1,21 @@
-"""The splitter `hl7.batch`: a batch of HL7 v2 messages becomes its messages (v2.5.1: 2.10.3, 2.15.2, 2.15.6)."""
+"""The splitter and the gatherer `hl7.batch`: a batch of HL7 v2 messages becomes its messages, and messages become a
+batch (v2.5.1: 2.10.3, 2.15.2, 2.15.6)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Annotated, Literal
 
+from adapters.mllp.stamp import stamped
 from engine.message import Part, Reply, State, Stop
-from engine.plugin import Feed, splitter
+from engine.plugin import Feed, gatherer, splitter
 from engine.settings import Size
 from formats import hl7v2
+from formats.hl7v2 import msh
 from formats.reason import Reason
 
 CHUNK = 64 * 1024
@@ -165,3 +168,37 @@ def _refusal(each: Part, now: bytes) -> list[bytes]:
     text = each.reason.text.encode("ascii", "replace")[:80].replace(b"|", b" ")
     of = control.encode("ascii", "replace")
     return [b"MSH|^~\\&|||||%s||ACK|%s|P|2.5.1" % (now, of), b"MSA|AE|%s|%s" % (of, text)]
+
+
+@gatherer("hl7.batch")
+def gathered(
+    parts: Sequence[Part],
+    control: str,
+    when: int,
+    *,
+    file: Annotated[bool, "an FHS and an FTS around it"] = False,
+    name: Annotated[str, "BHS-9"] = "",
+    sending_application: Annotated[str, "BHS-3; default: as the first message has it"] = "",
+    sending_facility: Annotated[str, "BHS-4"] = "",
+    receiving_application: Annotated[str, "BHS-5"] = "",
+    receiving_facility: Annotated[str, "BHS-6"] = "",
+) -> bytes:
+    """BHS, the messages, BTS with their number. Each message goes out under a control id of its own."""
+    first = msh.read(parts[0].body) or msh.UNREADABLE
+    asked = (sending_application, sending_facility, receiving_application, receiving_facility)
+    own = [text.encode() or field for text, field in zip(asked, first.fields[3:7], strict=True)]
+    now = datetime.fromtimestamp(when // 1_000_000, UTC).strftime("%Y%m%d%H%M%S+0000").encode()
+    separator, characters = first.fields[1:3]
+    rest = [characters, *own, now, b"", name.encode(), b"", control.encode()]
+    lines = [separator.join([head, *rest]) for head in (b"FHS", b"BHS")[0 if file else 1 :]]
+    lines += [_within(part) for part in parts]
+    lines.append(b"BTS%b%d" % (separator, len(parts)))
+    lines += [b"FTS%b1" % separator] if file else []
+    return b"\r".join(lines) + b"\r"
+
+
+def _within(part: Part) -> bytes:
+    """What is no message goes out as it is: whoever takes the batch apart says so."""
+    named = stamped(part.body, part.key)
+    body = part.body if isinstance(named, Reason) else named
+    return b"\r".join(line for line in _ENDS.split(body) if line)

@@ -12,11 +12,10 @@ from adapters import tls
 from adapters.mllp.answer import Answer, Code
 from adapters.mllp.framing import FS
 from adapters.mllp.outbound import Failure, Manners, Outbound, connect
+from adapters.mllp.stamp import stamped
 from engine.message import Delivered, Delivery, Outcome, Rejected, Retry, Unknown
 from engine.plugin import destination
 from engine.settings import Seconds
-from formats import hl7v2
-from formats.hl7v2 import msh
 from store.reason import Reason
 
 Meaning = Literal["delivered", "retry", "rejected"]
@@ -127,12 +126,15 @@ class MllpDestination:
     def _outcome(self, answer: Answer) -> Outcome:
         meaning = self._meanings[answer.code]
         if meaning == "delivered":
-            return Delivered(answer.body, final=answer.code[0] == "A")
-        number = f", error {answer.error}" if answer.error else ""
-        reason = Reason(
-            f"answered-{answer.code.lower()}", f"the receiver said {answer.code}{number}", answer.place
-        )
-        return Retry(reason) if meaning == "retry" else Rejected(reason, answer.body)
+            refused = [each for each in answer.parts if self._meanings[each.code] != "delivered"]
+            found = tuple((each.control.decode("latin-1"), _reason(each)) for each in refused)
+            return Delivered(answer.body, final=answer.code[0] == "A", refused=found)
+        return Retry(_reason(answer)) if meaning == "retry" else Rejected(_reason(answer), answer.body)
+
+
+def _reason(answer: Answer) -> Reason:
+    number = f", error {answer.error}" if answer.error else ""
+    return Reason(f"answered-{answer.code.lower()}", f"the receiver said {answer.code}{number}", answer.place)
 
 
 _CODES = {
@@ -147,22 +149,4 @@ def _outgoing(delivery: Delivery) -> bytes | Reason:
     """The payload under our own control id."""
     if FS in delivery.body:
         return Reason("not-sendable", "the message contains FS, which ends an MLLP block")
-    return _stamped(delivery.body, delivery.control.encode()) or _rebuilt(delivery)
-
-
-def _stamped(body: bytes, control: bytes) -> bytes | None:
-    """MSH-10 exchanged in place, for the ordinary message; None where MSH needs a closer look."""
-    header = msh.read(body)
-    end = body.find(b"\r")
-    if header is None or end < 0 or body.find(b"MSH", 3) >= 0 or b"\n" in body[:end]:
-        return None
-    fields = body[:end].split(header.fields[1], 10)
-    if len(fields) < 11 or fields[0] != b"MSH":
-        return None
-    fields[9] = control  # MSH-1 is the separator itself, so MSH-10 is the tenth part
-    return header.fields[1].join(fields) + body[end:]
-
-
-def _rebuilt(delivery: Delivery) -> bytes | Reason:
-    message = hl7v2.parse(delivery.body, charset="ISO-8859-1")  # only MSH-10 is written, in ASCII
-    return message if isinstance(message, Reason) else message.set("MSH-10", delivery.control).raw
+    return stamped(delivery.body, delivery.control)

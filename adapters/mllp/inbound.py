@@ -26,6 +26,8 @@ BYTES = 4 << 20
 LINGER = 2.0
 """Seconds that a sender has to take its last answers and close."""
 
+SEVERAL = frozenset({"batch", "several-messages"})
+"""Why a block is no message, and yet may be taken."""
 _IDLE = b" \t\r\n\0"  # what senders put between blocks, or into empty ones, to keep a connection alive
 
 log = structlog.get_logger("mllp")
@@ -160,12 +162,15 @@ class Inbound(asyncio.Protocol):
 
     def _frame(self, body: bytes) -> None:
         header = msh.read(body)
+        message = True
         if reason := msh.refusal(body, header):
-            if body.strip(_IDLE):
-                self._refuse(body, reason)
-            return
+            if reason.code not in SEVERAL:
+                if body.strip(_IDLE):
+                    self._refuse(body, reason)
+                return
+            header, message = header or msh.envelope(body), False  # a channel may take it apart
         received = Received(body, header.key if header else None, self._peer)
-        self._hold(_Held(header, self._intake(received), len(body)))
+        self._hold(_Held(header, self._intake(received), len(body), message=message))
 
     def _refuse(self, body: bytes, reason: Reason, *, silent: bool = False) -> None:
         header = msh.read(body)

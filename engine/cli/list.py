@@ -6,7 +6,7 @@ import argparse
 
 from engine.cli.options import Commands, app, as_json
 
-KINDS = ("sources", "destinations", "transforms", "formats", "splitters", "answers")
+KINDS = ("sources", "destinations", "transforms", "formats", "splitters", "gatherers", "answers")
 
 
 def add(commands: Commands) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.alerts.settings import AlertsFile
-from engine.channel import Body, Channel, Configuration, Route, alone, nothing
+from engine.channel import Body, Channel, Configuration, Partner, Route, alone, nothing
 from engine.condition import always
 from engine.config.authorities import declared
 from engine.config.chain import bound, gives_of
@@ -169,16 +169,17 @@ def _also(format: Format, feed: Feed, order_by: Order | None) -> Callable[[Body]
 
 def _routes(channel: str, feed: Feed, parts: Parts) -> tuple[Route, ...]:
     return tuple(
-        _route(name, RouteEntry(**entry), target, feed, parts.partners[target].system)
+        _route(name, RouteEntry(**entry), feed, parts.partners[target])
         for entry in parts.entries
         for name, source, target in pairs(entry)
         if source == channel
     )
 
 
-def _route(name: str, entry: RouteEntry, target: str, feed: Feed, system: str) -> Route:
+def _route(name: str, entry: RouteEntry, feed: Feed, to: Partner) -> Route:
     steps = tuple(bound(step, feed) for step in entry.transform)
-    return Route(name, entry.when, steps, target, entry.send, system, entry.expect)
+    alone = to.gather is not None
+    return Route(name, entry.when, steps, to.name, entry.send, to.system, entry.expect, alone)
 
 
 def written(body: Body) -> bytes:

@@ -13,7 +13,7 @@ from engine.config.signature import REQUIRED, Setting, settings_of
 from engine.plugin import registered
 from engine.settings import Written
 
-KINDS = ("sources", "destinations", "transforms", "formats", "splitters", "answers")
+KINDS = ("sources", "destinations", "transforms", "formats", "splitters", "gatherers", "answers")
 
 
 def describe(kind: str) -> list[dict[str, Any]]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from engine.channel import Breaker, Partner, RetryPolicy
+from engine.channel import Breaker, Gather, Partner, RetryPolicy
 from engine.condition import always, bad_path
 from engine.config.pick import (
     AnswerSetting,
     FormatSetting,
+    GathererSetting,
     SourceSetting,
     SplitterSetting,
     StepSetting,
@@ -123,6 +125,23 @@ class RouteEntry:
     expect: Annotated[ExpectSetting | None, "the answer that must follow a delivery"] = None
 
 
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Many messages go out as one; all of them are one lane, in order."""
+
+    as_: Annotated[GathererSetting, "how they become one: {hl7.batch: {...}}"]
+    most: Annotated[int, "so many at most in one"] = 500
+    every: Annotated[Seconds, "and what there is when the first has waited for so long"] = 60.0
+
+
+def _gather(value: Any, site: Site) -> Gather:
+    gathered = made(Gathered, value, site)
+    return Gather(partial(gathered.as_.thing, **gathered.as_.values), gathered.most, gathered.every)
+
+
+GatherSetting = Annotated[Gather, Written(_gather, {"x-def": "Gathered"}, "gather")]
+
+
 def _combinations(value: Any, site: Site) -> Mapping[str, str]:
     """As a source says them."""
     found = {str(k): str(v) for k, v in value.items()} if isinstance(value, Mapping) else {"": ""}
@@ -167,9 +186,10 @@ class PartnerSettings:
     rate: Annotated[float | None, "deliveries a second at most"] = None
     breaker: Breaker = field(default_factory=Breaker)
     system: Annotated[str, "whose system it is; nothing goes there that came from there"] = ""
+    gather: Annotated[GatherSetting | None, "what goes there goes in batches"] = None
 
 
-PARTNER_KEYS = ("retry", "connections", "head", "rate", "breaker", "system")
+PARTNER_KEYS = ("retry", "connections", "head", "rate", "breaker", "system", "gather")
 
 
 def _least(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -181,6 +201,8 @@ def _least(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "rate", "more than 0"
     if retry.attempts is not None and retry.attempts < 1:
         yield "retry", "given attempts: of at least 1"
+    if (gather := values.get("gather")) is not None and (gather.most < 1 or gather.every <= 0):
+        yield "gather", "given most: of at least 1 and every: of more than 0"
     if breaker.after < 1:
         yield "breaker", "given after: of at least 1"
 

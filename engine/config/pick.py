@@ -102,5 +102,6 @@ def format_parsers() -> dict[str, Callable[..., Any]]:
 SourceSetting = Annotated[Any, Written(_source, {"x-def": "source"}, "source")]
 StepSetting = Annotated[Picked, Written(_picked("transform"), {"x-def": "transform"}, "transform")]
 SplitterSetting = Annotated[Picked, Written(_picked("splitter"), {"x-def": "splitter"}, "splitter")]
+GathererSetting = Annotated[Picked, Written(_picked("gatherer"), {"x-def": "gatherer"}, "gatherer")]
 AnswerSetting = Annotated[Picked, Written(_picked("answer"), {"x-def": "answer"}, "answer")]
 FormatSetting = Annotated[Picked, Written(_format, {"x-def": "format"}, "format")]

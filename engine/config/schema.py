@@ -14,6 +14,7 @@ from engine.config.files import (
     AuthoritiesFile,
     ChannelFile,
     Expected,
+    Gathered,
     PartnerSettings,
     RoutesFile,
 )
@@ -43,9 +44,11 @@ def schema(file: str) -> Schema:
             "transform": _one_key(registered("transform")),
             "splitter": _one_key(registered("splitter")),
             "answer": _one_key(registered("answer")),
+            "gatherer": _one_key(registered("gatherer")),
             "format": _one_key(format_parsers()),
             "destination": _destination(),
             "Expected": _settings(Expected),
+            "Gathered": _settings(Gathered),
             **{cls.__name__: _settings(cls) for cls in _classes(FILES[file])},
         },
     }
@@ -110,7 +113,7 @@ def _classes(thing: Callable[..., Any]) -> Iterator[type]:
     """Every dataclass that the settings of a file, of its plugins and of those are made of."""
     roots = [thing, PartnerSettings, *registered("source").values(), *registered("destination").values()]
     found: dict[type, None] = {}
-    steps = (registered(kind).values() for kind in ("transform", "splitter", "answer"))
+    steps = (registered(kind).values() for kind in ("transform", "splitter", "answer", "gatherer"))
     for root in [*roots, *itertools.chain.from_iterable(steps)]:
         for setting in settings_of(root):
             _collect(setting.annotation, found)

@@ -124,7 +124,7 @@ SELECT lane FROM found LIMIT $3
 -- name: lane
 -- the head: of those that are in the lane, and those that stand in it beside their own
 SELECT d.id, d.message, d.lane, d.shared, d.state, d.attempts, d.due, d.tried, coalesce(d.body, b.data),
-  CASE WHEN d.body IS NULL THEN m.spool END, e.answers
+  CASE WHEN d.body IS NULL THEN m.spool END, e.answers, d.batch
 FROM (SELECT min(id) AS id FROM (
     SELECT * FROM (SELECT id FROM delivery
       WHERE destination = $1 AND lane = $2 AND state IN ('QUEUED', 'HELD') ORDER BY id LIMIT 1) AS own

@@ -32,6 +32,7 @@ class Head(NamedTuple):
     body: bytes | None
     spool: str | None = None
     answers: str | None = None  # the channel by which an answer is expected
+    batch: int | None = None  # the first of those with which it goes out together
 
     @contextmanager
     def delivery(self, destination: str, lane: int, origin: str, spool: Spool) -> Iterator[Delivery]:

@@ -14,7 +14,7 @@ from collections import deque
 import structlog
 
 from engine.channel import Partner
-from engine.journal import outbox
+from engine.journal import gather, outbox
 from engine.journal.outbox import Head, Verdict
 from engine.journal.spool import Spool
 from engine.message import Outcome, Retry, Unknown
@@ -32,6 +32,7 @@ LOWEST = -1
 MOST = 4096
 """Lanes of one destination that are known at a time: memory does not grow with what is queued."""
 PAGE = 256
+Verdicts = list[tuple[Head, Verdict]]
 log = structlog.get_logger("delivery")
 
 
@@ -159,7 +160,7 @@ class Dispatcher:
                 self._after, self._missed = (LOWEST if self._missed else None), False
         return True
 
-    def _unread(self, error: Down) -> None:
+    def _unread(self, error: Down | Uncertain) -> None:
         log.error(
             "the outbox cannot be read", destination=self.partner.name, reason=str(error), retry_in=AGAIN
         )
@@ -171,6 +172,7 @@ class Dispatcher:
         try:
             head = outbox.head(self._reader, self.partner.name, lane)
             waits = head is not None and outbox.waits(self._reader, head)
+            pause = self._gathering(head) if head is not None else 0.0
         except Down as e:
             self._unread(e)
             self._waiting[lane] = asyncio.get_running_loop().call_later(AGAIN, self._due, lane)
@@ -180,27 +182,60 @@ class Dispatcher:
         elif head.lane != lane:
             self._rest(lane)
             self.wake(head.lane)
-        elif (wait := head.due - clock.now()) > 0:
-            timer = asyncio.get_running_loop().call_later(wait / 1e6, self._due, lane)
-            self._waiting[lane] = timer
+        elif (wait := max((head.due - clock.now()) / 1e6, pause)) > 0:
+            self._waiting[lane] = asyncio.get_running_loop().call_later(wait, self._due, lane)
+        elif self.partner.gather is None:
+            return await self._attempt(lane, [head], ticket)
+        elif batch := await self._batch(head, ticket):
+            return await self._attempt(lane, batch, ticket)
         else:
-            return await self._attempt(lane, head, ticket)
+            self._waiting[lane] = asyncio.get_running_loop().call_later(AGAIN, self._due, lane)
         return None
 
-    async def _attempt(self, lane: int, head: Head, ticket: Ticket) -> Outcome:
-        began = clock.now()
-        outcome = await self._deliver(head, lane)
+    def _gathering(self, head: Head) -> float:
+        """Seconds until it is worth while to look again whether there is enough for a batch; 0: there is."""
+        if (how := self.partner.gather) is None or head.batch is not None or head.state != "QUEUED":
+            return 0.0
+        return min(AGAIN, gather.ready(self._reader, how, self.partner.name, head, clock.now()))
+
+    async def _batch(self, head: Head, ticket: Ticket) -> list[Head]:
+        """What goes out together, as it is written down; nothing, if that cannot be done now."""
+        how, name = self.partner.gather, self.partner.name
+
+        def work(connection: Connection) -> list[Head]:
+            if how is None or not self._claims.valid(connection, ticket):
+                return []
+            if head.batch is None:
+                gather.freeze(connection, how, name, head)
+            return gather.members(connection, name, head)
+
+        try:
+            return await self._committer.submit(work)
+        except (Down, Uncertain) as e:
+            self._unread(e)
+            return []
+
+    async def _attempt(self, lane: int, batch: list[Head], ticket: Ticket) -> Outcome:
+        """`batch` is the head, or the head and what goes out with it."""
+        began, head = clock.now(), batch[0]
+        outcome = await self._deliver(batch, lane)
         log.debug("attempt", destination=self.partner.name, delivery=head.id, message=head.message,
                   outcome=type(outcome).__name__, seconds=(clock.now() - began) / 1e6)  # fmt: skip
         self._metrics.attempt(self.partner.name, type(outcome).__name__)
         self._unsettled.add(lane)
-        verdict = outbox.judge(self.partner, head, outcome, clock.now(), random.random())
-        self._settle(lane, head, verdict, ticket)
+        chance = random.random()
+        verdicts = gather.judged(self.partner, batch, outcome, clock.now(), chance, self._origin)
+        self._settle(lane, verdicts, ticket)
         return outcome
 
-    async def _deliver(self, head: Head, lane: int) -> Outcome:
+    async def _deliver(self, batch: list[Head], lane: int) -> Outcome:
+        head = batch[0]
         try:
-            with head.delivery(self.partner.name, lane, self._origin, self._spool) as delivery:
+            if self.partner.gather is not None:
+                made = gather.together(self._reader, self.partner, batch, self._origin, self._spool)
+            else:
+                made = head.delivery(self.partner.name, lane, self._origin, self._spool)
+            with made as delivery:
                 return await self.partner.destination.deliver(delivery)
         except Down as e:
             return Retry(Reason("spool", f"its bytes cannot be read now: {e}"))
@@ -210,23 +245,26 @@ class Dispatcher:
             )
             return Unknown(Reason("defect", f"the destination raised {type(e).__name__}"))
 
-    def _settle(self, lane: int, head: Head, verdict: Verdict, ticket: Ticket) -> None:
-        if verdict.state != "DELIVERED":
-            log.warning("not delivered", destination=self.partner.name, delivery=head.id, message=head.message,
-                        state=verdict.state, attempts=verdict.attempts,
-                        code=verdict.reason.code if verdict.reason else None)  # fmt: skip
+    def _settle(self, lane: int, verdicts: Verdicts, ticket: Ticket) -> None:
+        for head, verdict in verdicts:
+            if verdict.state != "DELIVERED":
+                log.warning("not delivered", destination=self.partner.name, delivery=head.id, message=head.message,
+                            state=verdict.state, attempts=verdict.attempts,
+                            code=verdict.reason.code if verdict.reason else None)  # fmt: skip
 
         def work(connection: Connection) -> list[int] | None:
             if not self._claims.valid(connection, ticket):
                 return None
-            return outbox.settle(connection, head, verdict, clock.now())
+            now = clock.now()
+            settled = (outbox.settle(connection, head, verdict, now) for head, verdict in verdicts)
+            return [other for others in settled for other in others]
 
         self._committer.submit(work, first=True).add_done_callback(
-            lambda done: self._settled(lane, head, verdict, ticket, done)
+            lambda done: self._settled(lane, verdicts, ticket, done)
         )
 
     def _settled(
-        self, lane: int, head: Head, verdict: Verdict, ticket: Ticket, done: asyncio.Future[list[int] | None]
+        self, lane: int, verdicts: Verdicts, ticket: Ticket, done: asyncio.Future[list[int] | None]
     ) -> None:
         error = done.exception()
         if error is None and (others := done.result()) is not None:
@@ -244,8 +282,9 @@ class Dispatcher:
             self._waiting[lane] = asyncio.get_running_loop().call_later(AGAIN, self._due, lane)
             self._available.set()
         else:  # keep the verdict until it can be written; the lane waits
-            log.error("outcome not stored", destination=self.partner.name, delivery=head.id, retry_in=1.0)
-            asyncio.get_running_loop().call_later(1.0, self._settle, lane, head, verdict, ticket)
+            first = verdicts[0][0].id
+            log.error("outcome not stored", destination=self.partner.name, delivery=first, retry_in=1.0)
+            asyncio.get_running_loop().call_later(1.0, self._settle, lane, verdicts, ticket)
 
     def _due(self, lane: int) -> None:
         del self._waiting[lane]

@@ -9,7 +9,6 @@ from typing import Any
 
 import structlog
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
 
 CHANNEL = "chartwire"
 GATHER = 0.002
@@ -48,7 +47,9 @@ class Hints:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._listen(self._redis))
                     group.create_task(self._send(self._redis))
-            except* (RedisError, OSError) as failed:
+            except* (
+                Exception
+            ) as failed:  # whatever a client of a server that dies raises, the engine goes on without
                 if self.heard:
                     log.warning("no hints", reason=type(failed.exceptions[0]).__name__)
             finally:

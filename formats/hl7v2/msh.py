@@ -11,6 +11,7 @@ from formats.reason import Reason
 
 _FIELDS = 19
 _BLANK = b"\xef\xbb\xbf \t\r\n"
+_MESSAGE = re.compile(rb"[\r\n]MSH")
 _ANSWER = re.compile(rb"[\r\n]MSA(.)([ACRE]{2})")
 
 
@@ -57,6 +58,24 @@ def read(body: bytes) -> Header | None:
         return None
     said = _ANSWER.search(body) if _acknowledges(fields[9], declared) else None
     return Header(fields, declared, said[2] if said else b"")
+
+
+def envelope(body: bytes) -> Header | None:
+    """The header of a batch or file of messages, as if it were an MSH: BHS-3 to 7 are MSH-3 to 7, BHS-11 is MSH-10
+    (2.15.2, 2.15.6); the version is that of the first message in it."""
+    body = body.lstrip(_BLANK)
+    fields = re.split(rb"[\r\n]", body, maxsplit=1)[0].split(body[3:4])
+    if body[:3] not in (b"FHS", b"BHS") or len(fields) < 2:
+        return None
+    fields = [fields[0], body[3:4], *fields[1:], *[b""] * _FIELDS][:_FIELDS]
+    found = _MESSAGE.search(body)
+    first = read(body[found.end() - 3 :]) if found else None
+    declared = separators(fields[1], fields[2])
+    if declared is None:
+        return None
+    version = first.fields[12] if first else b""
+    made = [b"MSH", *fields[1:8], b"", b"", fields[11], b"P", version or b"2.5.1", *[b""] * 6]
+    return Header(made, declared)
 
 
 def refusal(body: bytes, header: Header | None) -> Reason | None:
