@@ -114,7 +114,8 @@ class Gather:
 @dataclass(frozen=True, slots=True)
 class Partner:
     """One `destinations:` entry: where, how often, how many at once, what a head that cannot go does to its lane,
-    how many in a second, when it is left in peace, whose system it is, whether what goes there goes in batches."""
+    how many in a second, when it is left in peace, whose system it is, whether what goes there goes in batches, or is
+    counted."""
 
     name: str
     destination: Destination
@@ -125,6 +126,7 @@ class Partner:
     breaker: Breaker = Breaker()
     system: str = ""
     gather: Gather | None = None
+    sequence: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ class Received:
     peer: str = ""
     meta: Mapping[str, str] = field(default_factory=lambda: NOTHING)
     spooled: Spooled | None = None
+    sequence: int | None = None  # the sender's number for it, where the link counts; 0 starts the link
 
     @property
     def size(self) -> int:
@@ -68,11 +69,13 @@ class Received:
 @dataclass(frozen=True, slots=True)
 class Accepted:
     """The message is committed and fsynced. `reply`: the answer itself, where the engine makes it; a query
-    (`ack: replied`) has no row: its `message` is 0. `later`: what becomes of it is told by an exchange of its own."""
+    (`ack: replied`) has no row: its `message` is 0. `later`: what becomes of it is told by an exchange of its own.
+    `expected`: where the link counts, the number that is next."""
 
     message: int
     reply: bytes | None = None
     later: bool = False
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,7 @@ class Duplicate:
     message: int
     reply: bytes | None = None
     later: bool = False
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +94,7 @@ class Refused:
 
     reason: Reason
     unsupported: bool = False
+    expected: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,9 @@ class Delivery:
     attempts: int = 0
     origin: str = "CW"  # tells this installation's control ids from any other's
     spooled: Path | None = None  # the message's own bytes, where they are in the spool
+    counted: bool = False  # the link counts; then
+    sequence: int | None = None  # its number on the link; None: the receiver is asked
+    tried: bool = False  # it may have gone out with that number before
 
     @property
     def control(self) -> str:
@@ -135,6 +143,7 @@ class Delivered:
     reply: bytes = b""
     final: bool = True
     refused: tuple[tuple[str, Reason], ...] = ()
+    sequence: int | None = None  # the number that it went out with
 
 
 @dataclass(frozen=True, slots=True)

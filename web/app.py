@@ -32,6 +32,7 @@ from web.admin import (
     pausing,
     prune,
     queues,
+    sequences,
     tokens,
 )
 from web.bearer import UNREAD, Bearer
@@ -87,6 +88,8 @@ ADMIN: list[Described] = [
     ("/admin/pause", "POST", pausing.pause),
     ("/admin/resume", "POST", pausing.resume),
     ("/admin/prune", "POST", prune.prune),
+    ("/admin/sequences", "GET", sequences.listing),
+    ("/admin/sequences", "POST", sequences.setting),
     ("/admin/apply", "POST", apply.apply),
     ("/admin/tokens", "POST", tokens.create),
     ("/admin/openapi.json", "GET", openapi.serving(lambda: ADMIN)),

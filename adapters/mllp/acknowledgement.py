@@ -79,7 +79,9 @@ class Acknowledger:
             code = wanted + code[1:]
         self._count += 1
         own = b"%b%d" % (self._origin, self._count)
-        return acknowledgement(header, code, own, self._now(), reason)
+        expected = getattr(receipt, "expected", None)
+        number = b"" if expected is None else b"%d" % expected
+        return acknowledgement(header, code, own, self._now(), reason, expected=number)
 
     def _mode(self, header: Header, receipt: Receipt) -> Mode:
         key = asked(header)

@@ -15,6 +15,7 @@ Code = Literal["AA", "AE", "AR", "CA", "CE", "CR"]
 
 _CODES: dict[bytes, Code] = {code.encode(): code for code in get_args(Code)}
 REFERENCE = 12
+_SEQUENCE = re.compile(rb"-1|\d{1,15}")
 _SEGMENT = re.compile(rb"[A-Z][A-Z0-9]{2}")
 _NUMBER = re.compile(rb"[1-9]\d{0,3}")
 _ERROR = re.compile(rb"\d{3}")
@@ -31,6 +32,7 @@ class Answer(NamedTuple):
     place: str
     body: bytes
     parts: tuple[Answer, ...] = ()
+    expected: int | None = None  # MSA-4, the sequence number that is next; -1: whatever comes
 
 
 def read(body: bytes) -> Answer | None:
@@ -47,7 +49,9 @@ def read(body: bytes) -> Answer | None:
         return None
     errors = [line for line in lines if line[0] == b"ERR"]
     error, place = _error(errors[0], header) if errors else ("", "")
-    return Answer(code, said[2], error, place, body)
+    number = [*said, b"", b""][4]
+    expected = int(number) if _SEQUENCE.fullmatch(number) else None
+    return Answer(code, said[2], error, place, body, expected=expected)
 
 
 def _batch(body: bytes) -> Answer | None:

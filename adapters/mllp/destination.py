@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from ssl import SSLContext
 from typing import Annotated, Literal
 
 from adapters import tls
+from adapters.mllp import sequence
 from adapters.mllp.answer import Answer, Code
 from adapters.mllp.framing import FS
 from adapters.mllp.outbound import Failure, Manners, Outbound, connect
-from adapters.mllp.stamp import stamped
+from adapters.mllp.stamp import link_start, stamped
 from engine.message import Delivered, Delivery, Outcome, Rejected, Retry, Unknown
 from engine.plugin import destination
 from engine.settings import Seconds
@@ -55,6 +56,7 @@ class MllpDestination:
     fixed_answer: Annotated[
         str, 'what it answers instead of an acknowledgement, whatever it thinks of the message: "\\x06"'
     ] = ""
+    persistent: Annotated[bool, "false: a connection of its own for each message"] = True
     tls: Annotated[bool, "encrypt, and check the receiver's certificate"] = False
     ca: Annotated[Path | None, "PEM file: the authority that the receiver's certificate must be of"] = None
     certificate: Annotated[
@@ -84,7 +86,7 @@ class MllpDestination:
 
     async def deliver(self, delivery: Delivery) -> Outcome:
         """One attempt. Retry: not sent, or refused for now. Unknown: sent, but no answer that can be used."""
-        body = _outgoing(delivery)
+        body = _outgoing(delivery, None)
         if isinstance(body, Reason):
             return Rejected(body)
         connection = await self._connection()
@@ -92,13 +94,51 @@ class MllpDestination:
             return Retry(connection)
         self._busy.add(connection)
         try:
+            if delivery.counted:
+                return await self._counted(delivery, connection)
             answer = await connection.exchange(body, delivery.control.encode(), self.timeout)
         finally:
             self._busy.discard(connection)
+            if connection.open and self.persistent:
+                self._idle.append(connection)
+            else:
+                connection.close()
         if isinstance(answer, Failure):
             return Unknown(Reason(_CODES[answer], answer.value))
-        self._idle.append(connection)
         return self._outcome(answer)
+
+    async def _counted(self, delivery: Delivery, connection: Outbound) -> Outcome:
+        """One attempt by the sequence number protocol (2.10.1): a new connection starts the link, and what the receiver
+        then expects tells what became of the message before."""
+        if connection.expected is None:
+            control = f"{delivery.control}-0"
+            start = link_start(delivery.body, control)
+            answer = await connection.exchange(start, control.encode(), self.timeout)
+            if isinstance(answer, Failure):
+                return Retry(Reason(_CODES[answer], f"at the start of the link: {answer.value}"))
+            if answer.expected is None:
+                connection.close()
+                return Retry(Reason("sequence", "the receiver does not say which number it expects (MSA-4)"))
+            connection.expected = answer.expected
+        number = sequence.number(delivery.sequence, connection.expected, tried=delivery.tried)
+        if number is None:
+            return Delivered(sequence=delivery.sequence)
+        if isinstance(number, Reason):
+            connection.close()
+            return Retry(number)
+        body = _outgoing(delivery, number)
+        assert isinstance(body, bytes)
+        answer = await connection.exchange(body, delivery.control.encode(), self.timeout)
+        if isinstance(answer, Failure):
+            return Unknown(Reason(_CODES[answer], answer.value))
+        outcome = self._outcome(answer)
+        if isinstance(outcome, Delivered):
+            connection.expected = number + 1
+            return replace(outcome, sequence=number)
+        if answer.expected not in (None, number):
+            connection.close()  # the link is started anew
+            return Retry(sequence.frozen(number, answer.expected or 0))
+        return outcome
 
     async def close(self) -> None:
         """Close every connection; a delivery under way ends as Unknown."""
@@ -145,8 +185,8 @@ _CODES = {
 }
 
 
-def _outgoing(delivery: Delivery) -> bytes | Reason:
-    """The payload under our own control id."""
+def _outgoing(delivery: Delivery, number: int | None) -> bytes | Reason:
+    """The payload under our own control id, and its number on a link that counts."""
     if FS in delivery.body:
         return Reason("not-sendable", "the message contains FS, which ends an MLLP block")
-    return stamped(delivery.body, delivery.control)
+    return stamped(delivery.body, delivery.control, number)

@@ -53,7 +53,12 @@ class Listener:
         framer: Callable[[], Framer],
         doorman: Doorman,
         idle: float | None = None,
+        *,
+        sequence: bool = False,
+        single: bool = False,
     ) -> None:
+        self.sequence = sequence
+        self.single = single
         self.intake = intake
         self.acknowledger = acknowledger
         self.framer = framer
@@ -109,6 +114,10 @@ class Inbound(asyncio.Protocol):
             self._deaf = True
             self.abort()
             return
+        if self._listener.single:
+            for other in [c for c in self._listener.connections if c is not self and c._peer == self._peer]:
+                log.info("a new connection takes the place of one before", peer=self._peer)
+                other.finish()
         self._heard = asyncio.get_running_loop().time()
         self._attend()
         if not self._listener.open:
@@ -169,7 +178,11 @@ class Inbound(asyncio.Protocol):
                     self._refuse(body, reason)
                 return
             header, message = header or msh.envelope(body), False  # a channel may take it apart
-        received = Received(body, header.key if header else None, self._peer)
+        number = _number(header) if self._listener.sequence else None
+        if isinstance(number, Reason):
+            self._refuse(body, number)
+            return
+        received = Received(body, header.key if header else None, self._peer, sequence=number)
         self._hold(_Held(header, self._intake(received), len(body), message=message))
 
     def _refuse(self, body: bytes, reason: Reason, *, silent: bool = False) -> None:
@@ -278,6 +291,16 @@ def prompt(transport: asyncio.BaseTransport) -> asyncio.Transport:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     return cast(asyncio.Transport, transport)  # uvloop's is one in all but name
+
+
+def _number(header: Header | None) -> int | Reason | None:
+    """MSH-13; a message without one is not counted."""
+    text = header.fields[13] if header else b""
+    if not text:
+        return None
+    if text.isdigit() and len(text) <= 15:  # an NM of that length (2.15.9.13)
+        return int(text)
+    return Reason("sequence", "the sequence number is not a whole number from 0", "MSH-13")
 
 
 _TRUNCATED = Reason(

@@ -44,6 +44,7 @@ class Outbound(asyncio.Protocol):
     """A persistent connection. Any Failure closes it, lest a late answer meets a later message."""
 
     def __init__(self, manners: Manners = STANDARD) -> None:
+        self.expected: int | None = None  # the sequence number that is next, once the link was started
         self._manners = manners
         self._framer = Framer(LONGEST_ANSWER, require_final_cr=False)
         self._waiting: asyncio.Future[Answer | Failure] | None = None

@@ -27,6 +27,9 @@ class MllpSource(Taking, tls.Listening):
     )
     max_connections: Annotated[int, "so many at once"] = 4096
     max_per_peer: Annotated[int | None, "so many at once from one address; default: no limit"] = None
+    single: Annotated[
+        bool, "a partner has one connection: a new one from its address takes the place of the one before"
+    ] = False
 
     def problems(self) -> list[str]:
         """What is wrong with the settings."""
@@ -47,6 +50,7 @@ class MllpSource(Taking, tls.Listening):
             raise ValueError("; ".join(found))
         doorman = Doorman(self.allow, self.max_connections, self.max_per_peer)
         listener = self.listener(intake, doorman)
+        listener.single = self.single
         context = self.context()
         loop = asyncio.get_running_loop()
         server = await loop.create_server(

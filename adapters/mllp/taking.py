@@ -36,6 +36,10 @@ class Taking:
         "answers by MSH-15/MSH-16 where the table does not suit: {NE/AL: A/A}, after success and after failure "
         "C (accept), A (application) or -",
     ] = field(default_factory=dict, hash=False)
+    sequence: Annotated[
+        bool,
+        "the sender counts its messages in MSH-13 (2.10.1): what is not next is refused, and MSA-4 says what is",
+    ] = False
     idle: Annotated[
         Seconds | None, "a connection is closed on which nothing came for so long; default: never"
     ] = None
@@ -61,7 +65,7 @@ class Taking:
         def framer() -> Framer:
             return Framer(self.max_frame, require_final_cr=self.require_final_cr)
 
-        return Listener(intake, acknowledger, framer, doorman, self.idle)
+        return Listener(intake, acknowledger, framer, doorman, self.idle, sequence=self.sequence)
 
 
 def _odd(combinations: Mapping[str, str]) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,9 @@ environment:
   CHARTWIRE_DATA       everything that the engine writes (default: ./data)
   CHARTWIRE_ENV        NAME of environments/NAME.yaml
   CHARTWIRE_HTTP       HOST:PORT of the HTTP API (default: 127.0.0.1:8080)
+  CHARTWIRE_DATABASE   postgresql://... instead of the embedded database
+  CHARTWIRE_REDIS      redis://...: hints between processes on one PostgreSQL
+  CHARTWIRE_KEY_FILE   keys: database, spool and backups are encrypted
   CHARTWIRE_COMPUTE    1: channels run in a process of their own (default with a second core); 0: in a thread
   CHARTWIRE_LOG_LEVEL  debug, info (default), warning or error
 """

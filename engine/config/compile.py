@@ -178,7 +178,7 @@ def _routes(channel: str, feed: Feed, parts: Parts) -> tuple[Route, ...]:
 
 def _route(name: str, entry: RouteEntry, feed: Feed, to: Partner) -> Route:
     steps = tuple(bound(step, feed) for step in entry.transform)
-    alone = to.gather is not None
+    alone = to.gather is not None or to.sequence
     return Route(name, entry.when, steps, to.name, entry.send, to.system, entry.expect, alone)
 
 

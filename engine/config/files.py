@@ -187,9 +187,12 @@ class PartnerSettings:
     breaker: Breaker = field(default_factory=Breaker)
     system: Annotated[str, "whose system it is; nothing goes there that came from there"] = ""
     gather: Annotated[GatherSetting | None, "what goes there goes in batches"] = None
+    sequence: Annotated[
+        bool, "what goes there is one lane and counted (HL7 v2: MSH-13, the sequence number protocol)"
+    ] = False
 
 
-PARTNER_KEYS = ("retry", "connections", "head", "rate", "breaker", "system", "gather")
+PARTNER_KEYS = ("retry", "connections", "head", "rate", "breaker", "system", "gather", "sequence")
 
 
 def _least(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -203,6 +206,8 @@ def _least(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "retry", "given attempts: of at least 1"
     if (gather := values.get("gather")) is not None and (gather.most < 1 or gather.every <= 0):
         yield "gather", "given most: of at least 1 and every: of more than 0"
+    if values.get("sequence") and values.get("gather"):
+        yield "sequence", "without gather: a batch has no number"
     if breaker.after < 1:
         yield "breaker", "given after: of at least 1"
 

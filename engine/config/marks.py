@@ -73,7 +73,7 @@ def _entries(parts: Parts, of: str) -> list[Any]:
 def _systems(parts: Parts, entry: Mapping[str, Any]) -> list[str]:
     """Whose systems it leads to, and whether in batches: that is compiled into the route."""
     partners = [parts.partners[name] for name in listed(entry, "to")]
-    return [f"{partner.system} {partner.gather is not None}" for partner in partners]
+    return [f"{partner.system} {partner.gather is not None or partner.sequence}" for partner in partners]
 
 
 def _of(found: Iterable[tuple[str, str, str]], channel: str) -> bool:

@@ -55,6 +55,12 @@ def append(
     return Accepted(added[0])
 
 
+def known(connection: Connection, channel: str, received: Received) -> int | None:
+    """The message that these bytes were accepted as before."""
+    row = one(connection, SQL.same, (digest(channel, received),))
+    return int(row[0]) if row and row[1] not in RENEWABLE else None
+
+
 def _again(
     connection: Connection, mark: bytes | None, received: Received, now: int, state: State
 ) -> Accepted | Duplicate:

@@ -10,14 +10,16 @@ import asyncio
 import contextlib
 import random
 from collections import deque
+from dataclasses import replace
 
 import structlog
 
 from engine.channel import Partner
-from engine.journal import gather, outbox
+from engine.journal import gather, outbox, sequence
 from engine.journal.outbox import Head, Verdict
+from engine.journal.sequence import Number
 from engine.journal.spool import Spool
-from engine.message import Outcome, Retry, Unknown
+from engine.message import Delivered, Outcome, Retry, Unknown
 from engine.runtime import clock
 from engine.runtime.claims import Claims, Ticket
 from engine.runtime.metrics import Metrics
@@ -33,6 +35,7 @@ MOST = 4096
 """Lanes of one destination that are known at a time: memory does not grow with what is queued."""
 PAGE = 256
 Verdicts = list[tuple[Head, Verdict]]
+UNCOUNTED = Number(None, False)
 log = structlog.get_logger("delivery")
 
 
@@ -53,6 +56,7 @@ class Dispatcher:
         spool: Spool,
     ) -> None:
         self.partner = partner
+        self._link = f"destination {partner.name}"
         self.pace = Pace(partner)
         self._spool = spool
         self._origin = origin
@@ -218,25 +222,47 @@ class Dispatcher:
     async def _attempt(self, lane: int, batch: list[Head], ticket: Ticket) -> Outcome:
         """`batch` is the head, or the head and what goes out with it."""
         began, head = clock.now(), batch[0]
-        outcome = await self._deliver(batch, lane)
+        outcome = await self._deliver(batch, lane, ticket)
         log.debug("attempt", destination=self.partner.name, delivery=head.id, message=head.message,
                   outcome=type(outcome).__name__, seconds=(clock.now() - began) / 1e6)  # fmt: skip
         self._metrics.attempt(self.partner.name, type(outcome).__name__)
         self._unsettled.add(lane)
         chance = random.random()
         verdicts = gather.judged(self.partner, batch, outcome, clock.now(), chance, self._origin)
-        self._settle(lane, verdicts, ticket)
+        number = outcome.sequence if isinstance(outcome, Delivered) else None
+        self._settle(lane, verdicts, ticket, number)
         return outcome
 
-    async def _deliver(self, batch: list[Head], lane: int) -> Outcome:
+    async def _numbered(self, head: Head, ticket: Ticket) -> Number | None:
+        """The number that it goes out with, as it is written down; None: that cannot be done now."""
+
+        def work(connection: Connection) -> Number | None:
+            if not self._claims.valid(connection, ticket):
+                return None
+            return sequence.take(connection, self._link, head.id)
+
+        try:
+            return await self._committer.submit(work)
+        except (Down, Uncertain):
+            return None
+
+    async def _deliver(self, batch: list[Head], lane: int, ticket: Ticket) -> Outcome:
         head = batch[0]
+        number = await self._numbered(head, ticket) if self.partner.sequence else UNCOUNTED
+        if number is None:
+            return Retry(Reason("not-numbered", "its sequence number cannot be written now"))
         try:
             if self.partner.gather is not None:
                 made = gather.together(self._reader, self.partner, batch, self._origin, self._spool)
             else:
                 made = head.delivery(self.partner.name, lane, self._origin, self._spool)
             with made as delivery:
-                return await self.partner.destination.deliver(delivery)
+                counted = (
+                    delivery
+                    if number is UNCOUNTED
+                    else replace(delivery, counted=True, sequence=number.number, tried=number.tried)
+                )
+                return await self.partner.destination.deliver(counted)
         except Down as e:
             return Retry(Reason("spool", f"its bytes cannot be read now: {e}"))
         except Exception as e:  # a defect of an adapter must not stop the other lanes
@@ -245,7 +271,7 @@ class Dispatcher:
             )
             return Unknown(Reason("defect", f"the destination raised {type(e).__name__}"))
 
-    def _settle(self, lane: int, verdicts: Verdicts, ticket: Ticket) -> None:
+    def _settle(self, lane: int, verdicts: Verdicts, ticket: Ticket, number: int | None) -> None:
         for head, verdict in verdicts:
             if verdict.state != "DELIVERED":
                 log.warning("not delivered", destination=self.partner.name, delivery=head.id, message=head.message,
@@ -256,15 +282,22 @@ class Dispatcher:
             if not self._claims.valid(connection, ticket):
                 return None
             now = clock.now()
+            if number is not None:
+                sequence.follow(connection, self._link, number + 1)
             settled = (outbox.settle(connection, head, verdict, now) for head, verdict in verdicts)
             return [other for others in settled for other in others]
 
         self._committer.submit(work, first=True).add_done_callback(
-            lambda done: self._settled(lane, verdicts, ticket, done)
+            lambda done: self._settled(lane, verdicts, ticket, number, done)
         )
 
     def _settled(
-        self, lane: int, verdicts: Verdicts, ticket: Ticket, done: asyncio.Future[list[int] | None]
+        self,
+        lane: int,
+        verdicts: Verdicts,
+        ticket: Ticket,
+        number: int | None,
+        done: asyncio.Future[list[int] | None],
     ) -> None:
         error = done.exception()
         if error is None and (others := done.result()) is not None:
@@ -284,7 +317,7 @@ class Dispatcher:
         else:  # keep the verdict until it can be written; the lane waits
             first = verdicts[0][0].id
             log.error("outcome not stored", destination=self.partner.name, delivery=first, retry_in=1.0)
-            asyncio.get_running_loop().call_later(1.0, self._settle, lane, verdicts, ticket)
+            asyncio.get_running_loop().call_later(1.0, self._settle, lane, verdicts, ticket, number)
 
     def _due(self, lane: int) -> None:
         del self._waiting[lane]

@@ -12,7 +12,7 @@ import structlog
 
 from engine.api import FhirSource
 from engine.channel import Body, Channel, Configuration
-from engine.journal import SQL, audit, inbox, owed
+from engine.journal import SQL, audit, inbox, owed, sequence
 from engine.journal.configuration import judged
 from engine.journal.inbox import Waiting
 from engine.journal.spool import Spool
@@ -196,6 +196,35 @@ class Intake:
         channel = next((c for c in channels if _takes(c, body)), None)
         return channel or self.refuse(received, NOBODY, unsupported=True)
 
+    def _counted(
+        self, channel: str, received: Received, work: Callable[[Connection], Receipt]
+    ) -> Callable[[Connection], Receipt]:
+        """The same, where it is the next of its link; what begins the link is no message, but asks what is."""
+        if (number := received.sequence) is None:
+            return work
+        link = f"channel {self._name}"
+
+        def counted(connection: Connection) -> Receipt:
+            expected = sequence.expected(connection, link)
+            if number == 0:
+                return Accepted(0, expected=sequence.FIRST if expected is None else expected)
+            if expected is None or number == expected:
+                receipt = work(connection)
+                if not isinstance(receipt, Accepted | Duplicate):
+                    return receipt
+                sequence.follow(connection, link, number + 1)
+                return replace(receipt, expected=number + 1)
+            if number == expected - 1 and (known := inbox.known(connection, channel, received)):
+                return Duplicate(known, expected=expected)  # its answer was lost
+            text = (
+                f"message {expected} of this link is next; start the link anew, or see `chartwire sequences`"
+            )
+            reason = Reason("sequence", text, "MSH-13")
+            self._kept(connection, channel, received, reason)
+            return Refused(reason, unsupported=True, expected=expected)
+
+        return counted
+
     def _stored(self, channel: Channel, received: Received) -> Future[Receipt]:
         name, now = channel.name, clock.now()
         self._metrics.received(name)
@@ -221,7 +250,7 @@ class Intake:
             if lanes:
                 self._wake(lanes)
 
-        future = self._submit(work, name)
+        future = self._submit(self._counted(name, received, work), name)
         future.add_done_callback(told)
         return future
 
@@ -250,7 +279,7 @@ class Intake:
             if received.spooled:
                 _swept([received.spooled], future.result())
 
-        future = self._submit(work, name)
+        future = self._submit(self._counted(name, received, work), name)
         future.add_done_callback(told)
         return future
 
@@ -281,18 +310,13 @@ class Intake:
 
     def refuse(self, received: Received, reason: Reason, *, unsupported: bool = False) -> Future[Receipt]:
         """Keep what is not a message for anyone here, within the cap of its peer."""
-        name, now = self._name, clock.now()
+        name = self._name
         self._metrics.received(name)
         keep = True
 
         def work(connection: Connection) -> Receipt:
             nonlocal keep
-            if (used := self._refused_bytes.get(received.peer)) is None:
-                used = connection.all(SQL.refused_by, (received.peer,))[0][0]
-            keep = used + received.size <= REFUSED_BYTES_PER_PEER
-            id = inbox.refuse(connection, name, received, now, reason, keep)
-            judged(connection, id, self._takers.configuration.number)
-            self._refused_bytes[received.peer] = used + received.size if keep else used
+            keep = self._kept(connection, name, received, reason)
             return Refused(reason, unsupported)
 
         def forget(future: Future[Receipt]) -> None:
@@ -304,6 +328,16 @@ class Intake:
         future = self._submit(work, name)
         future.add_done_callback(forget)
         return future
+
+    def _kept(self, connection: Connection, channel: str, received: Received, reason: Reason) -> bool:
+        """Refused; its bytes are kept within the cap of its peer."""
+        if (used := self._refused_bytes.get(received.peer)) is None:
+            used = connection.all(SQL.refused_by, (received.peer,))[0][0]
+        keep = bool(used + received.size <= REFUSED_BYTES_PER_PEER)
+        id = inbox.refuse(connection, channel, received, clock.now(), reason, keep)
+        judged(connection, id, self._takers.configuration.number)
+        self._refused_bytes[received.peer] = used + received.size if keep else used
+        return keep
 
     def _submit(self, work: Callable[[Connection], Receipt], channel: str) -> Future[Receipt]:
         future = self._committer.submit(work, first=True, failed=_unwritten)

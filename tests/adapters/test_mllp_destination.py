@@ -373,3 +373,12 @@ async def test_fixed_bytes_are_an_answer_where_that_is_declared() -> None:
         assert isinstance(await outcome(lax), Rejected), "a real acknowledgement is read as one"
         for destination in (strict, lax):
             await destination.close()
+
+
+async def test_a_connection_for_each_message_where_a_partner_wants_that() -> None:
+    async with receiver() as peer:
+        destination = MllpDestination("127.0.0.1", peer.port, timeout=5.0, persistent=False)
+        for _ in range(3):
+            assert isinstance(await outcome(destination, delivery()), Delivered)
+        await destination.close()
+    assert peer.served == 3

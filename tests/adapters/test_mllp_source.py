@@ -142,8 +142,6 @@ async def test_a_large_frame_within_the_limit_arrives_whole() -> None:
     [
         (b"<?xml version='1.0'?><ADT_A01/>", "no-msh"),
         (b"\x00\xff\xfe", "no-msh"),
-        (b"FHS|^~\\&|\rBHS|^~\\&|\r" + adt() + b"BTS|1\rFTS|1\r", "batch"),
-        (adt("M1") + adt("M2"), "several-messages"),
         (b"MSH||||", "bad-delimiters"),
     ],
 )
@@ -533,3 +531,16 @@ async def test_hundreds_who_say_nothing_or_drip_do_not_keep_one_from_being_serve
 )
 def test_limits_that_cannot_be_are_told(settings: dict[str, object], word: str) -> None:
     assert any(word in problem for problem in MllpSource(port=0, **settings).problems())  # type: ignore[arg-type]
+
+
+async def test_a_partner_with_one_connection_that_comes_again_takes_the_place_of_the_one_before() -> None:
+    """It never closed the old one; what was in hand there is still answered."""
+    intake = MemoryIntake()
+    async with running(MllpSource(port=0, single=True), intake) as listener:
+        before = await Sender.connect(listener.address)
+        assert fields(await before.ask(adt("A")), b"MSA")[2] == "A"
+        after = await Sender.connect(listener.address)
+        assert await before.answer() == b""
+        assert fields(await after.ask(adt("B")), b"MSA")[2] == "B"
+        await after.leave()
+        await before.leave()

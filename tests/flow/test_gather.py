@@ -170,6 +170,9 @@ async def test_a_channel_that_takes_nothing_apart_refuses_a_batch_by_its_name(tm
         answer = fields(await sender.ask(batch), b"MSA")
         assert answer[1:3] == ["AR", "B7"]
         assert answer[3].startswith("batch")
+        answer = fields(await sender.ask(adt("X", "P1") + adt("Y", "P1")), b"MSA")
+        assert (answer[1], answer[3].split(" ")[0]) == ("AR", "several-messages")
+        assert [m["state"] for m in await site.messages()] == ["REFUSED", "REFUSED"]
         await sender.leave()
         await asyncio.sleep(0)
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from engine.running import Running
-from web.admin import again, alerts, change, deliveries, filters, pausing, prune, tokens
+from web.admin import again, alerts, change, deliveries, filters, pausing, prune, sequences, tokens
 
 Described = tuple[str, str, Callable[[Running, Request], Awaitable[Response]]]
 MESSAGE = "/admin/messages/{id:int}"
@@ -23,6 +23,7 @@ BODIES: dict[str, type[msgspec.Struct]] = {
     "/admin/deliveries/park": deliveries.Wanted, "/admin/deliveries/release": deliveries.Wanted,
     "/admin/deliveries/cancel": deliveries.Wanted, "/admin/pause": pausing.Wanted, "/admin/resume": pausing.Wanted,
     "/admin/prune": prune.Wanted, "/admin/tokens": tokens.Wanted,
+    "/admin/sequences": sequences.Wanted,
 }  # fmt: skip
 """What is sent where it is more than `why` and `dry_run`."""
 BARE = ("/admin/alerts/test",)
