@@ -51,7 +51,10 @@ def _list(actions: Commands) -> None:
     action.add_argument("--key", metavar="K", help="with this control id (MSH-10) of the sender")
     text = "received since then: 2026-03-01T08:00, or 2h, 30m, 7d ago"
     action.add_argument("--since", metavar="T", help=text)
-    text = "whose bytes hold this: a visit, order or accession number, a name; raw and quarantined ones too"
+    for number in ("visit", "order", "accession"):
+        text = f"about this {number}: NUMBER or AUTHORITY|NUMBER; raw and quarantined ones that hold it too"
+        action.add_argument(f"--{number}", metavar="N", help=text)
+    text = "whose bytes hold this, in letters of any case; raw and quarantined ones too"
     action.add_argument("--text", metavar="TEXT", help=text)
     text = "at most so many (default: 50)"
     action.add_argument("--limit", type=positive, default=50, metavar="N", help=text)
@@ -62,7 +65,7 @@ def _list(actions: Commands) -> None:
 
 def listing(asked: argparse.Namespace) -> int:
     """`messages list`: newest first."""
-    names = ("channel", "state", "patient", "key", "since", "text")
+    names = ("channel", "state", "patient", "visit", "order", "accession", "key", "since", "text")
     wanted = {name: value for name in names if (value := getattr(asked, name)) is not None}
     try:
         with Engine(asked.data) as engine:

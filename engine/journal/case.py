@@ -114,6 +114,28 @@ def _span(value: str, system: str | None) -> tuple[str, str]:
     return (low, f"{value}\x20") if system is None else (f"{low}{system}", f"{low}{system}\x01")
 
 
+NUMBERS = {
+    "visit": {"Encounter", "EpisodeOfCare", "Account"},
+    "order": {
+        "ServiceRequest",
+        "DiagnosticReport",
+        "Observation",
+        "MedicationRequest",
+        "ImagingStudy",
+        "Specimen",
+    },
+    "accession": {"ServiceRequest", "DiagnosticReport", "ImagingStudy", "Specimen"},
+}
+"""What resources go by such a number."""
+
+
+def numbered(connection: Connection, identity: Identity, what: str, number: str) -> frozenset[int]:
+    """The newest messages that said something of a visit, an order or what has an accession number: NUMBER or
+    AUTHORITY|NUMBER."""
+    found = [each for each in _named(connection, identity, number) if each[1] in NUMBERS[what]]
+    return frozenset(_messages(connection, (), found))
+
+
 def _messages(
     connection: Connection, patients: Iterable[bytes], resources: Iterable[Resource]
 ) -> Iterator[int]:

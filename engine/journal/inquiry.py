@@ -74,6 +74,7 @@ class Filter:
     key: str | None = None
     patient: tuple[bytes, ...] | None = None
     since: int | None = None
+    among: frozenset[int] | None = None  # these, and those that have not got into the chart
 
 
 class Page(NamedTuple):
@@ -100,8 +101,9 @@ LOOKED, READ = 1000, 32 << 20
 
 
 def containing(connection: Connection, wanted: Filter, text: str, before: int | None, limit: int) -> Page:
-    """As `messages`, of those whose bytes hold a text, in letters of any case; spooled ones are not looked into. A page
-    may be empty and still have a `next`."""
+    """As `messages`, of those whose bytes hold a text, in letters of any case, or that are `among`; spooled ones are
+    not looked into. A page may be empty and still have a `next`."""
+    among = wanted.among or frozenset()
     needles = {text.encode(charset, "ignore").lower() for charset in ("utf-8", "latin-1")} - {b""}
     page = messages(connection, wanted, before, LOOKED)
     found: list[Entry] = []
@@ -109,6 +111,9 @@ def containing(connection: Connection, wanted: Filter, text: str, before: int | 
     for entry in page.entries:
         if len(found) == limit or left <= 0:
             return Page(found, entry.id + 1)
+        if entry.id in among:
+            found.append(entry)
+            continue
         data = (body(connection, entry.id) or b"").lower()
         left -= len(data)
         if any(needle in data for needle in needles):
@@ -142,6 +147,10 @@ def _conditions(wanted: Filter) -> Iterator[Clause]:
         yield Clause(FILTER.key, (wanted.key,))
     if wanted.since is not None:
         yield Clause(FILTER.since, (wanted.since,))
+    if wanted.among is not None:
+        listed = tuple(sorted(wanted.among)) or (0,)
+        places = ", ".join(f"${n}" for n in range(1, len(listed) + 1))
+        yield Clause(f"(m.id IN ({places}) OR m.state NOT IN ('STORED', 'SPLIT'))", listed)
     if wanted.patient is not None:
         places = ", ".join(f"${n}" for n in range(1, len(wanted.patient) + 1))
         yield Clause(f"m.patient IN ({places})", wanted.patient)

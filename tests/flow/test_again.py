@@ -212,6 +212,27 @@ async def test_a_text_is_found_in_raw_and_quarantined_ones_and_whoever_looked_is
     assert "4711" not in json.dumps(act)
 
 
+async def listed(site: Installation, *arguments: str) -> list[tuple[str, str]]:
+    lines = (await did(site, "list", *arguments, "--json")).splitlines()
+    return [(found["key"], found["state"]) for found in map(json.loads, lines)]
+
+
+async def test_messages_are_found_by_visit_and_order_in_the_chart_and_outside_of_it(world: Running) -> None:
+    """VB is the visit of patient B. What is in the chart is found by what it said, whatever else its bytes hold."""
+    site, _, _ = world
+    bad = adt("B2", "B", "A08", born="1961BAD")
+    await send(site, adt("A1", "A", last="ZZZ|VB"), adt("B1", "B"), bad, oru("O1", "C", order="77"))
+    await site.end("O1")
+    assert await listed(site, "--visit", "VB") == [("B2", "QUARANTINED"), ("B1", "STORED")]
+    assert await listed(site, "--visit", "visits|VB") == [("B2", "QUARANTINED"), ("B1", "STORED")]
+    assert await listed(site, "--visit", "VB", "--state", "STORED") == [("B1", "STORED")]
+    assert await listed(site, "--order", "F77") == [("O1", "STORED")]
+    assert await listed(site, "--accession", "F77") == [("O1", "STORED")]
+    assert (await did(site, "list", "--visit", "F77")).strip() == "no messages"
+    both = await site.command("messages", "list", "--visit", "VB", "--order", "F77")
+    assert "one of visit, order at a time" in both.stderr
+
+
 async def test_a_preview_says_what_would_be_done_and_nothing_of_it_is(world: Running) -> None:
     site, ward, _ = world
     await send(site, adt("A1", "A"), adt("B1", "B", born="1961BAD"), adt("B2", "B", "A08"))

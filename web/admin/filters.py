@@ -1,20 +1,22 @@
-"""Which messages are asked for: channel, state, patient, key, since, limit, cursor."""
+"""Which messages are asked for: channel, state, patient, visit, order, accession, key, since, text, limit, cursor."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from engine.journal import inquiry
+from engine.journal.case import NUMBERS, numbered
 from engine.journal.inquiry import Filter
 from engine.message import State
 from engine.running import Running
 from store.identity import Authority, Identity, normalised
 from store.reason import Reason
 
-NAMES = ("channel", "state", "patient", "key", "since", "text", "limit", "cursor")
+NAMES = ("channel", "state", "patient", *NUMBERS, "key", "since", "text", "limit", "cursor")
 PAGE, LARGEST = 50, 1000
 _DURATION = re.compile(r"(\d{1,9})\s*([smhd])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -34,10 +36,15 @@ def read(running: Running, given: Mapping[str, str], now: int) -> Asked | Reason
     values = {name: _read(running, name, text, now) for name, text in given.items()}
     if wrong := next((value for value in values.values() if isinstance(value, Reason)), None):
         return wrong
+    asked = [name for name in ("text", *NUMBERS) if name in values]
+    if len(asked) > 1:
+        return Reason("not-supported", f"ask for one of {', '.join(asked)} at a time")
     wanted = Filter(**{name: values.get(name) for name in ("channel", "state", "key", "patient", "since")})
-    return Asked(
-        wanted, values.get("cursor"), min(values.get("limit", PAGE), LARGEST), values.get("text", "")
-    )
+    text = values[asked[0]] if asked else ""
+    if asked and asked[0] in NUMBERS:
+        wanted = replace(wanted, among=numbered(running.reader, running.identity, asked[0], text))
+        text = text.rpartition("|")[2]
+    return Asked(wanted, values.get("cursor"), min(values.get("limit", PAGE), LARGEST), text)
 
 
 def _read(running: Running, name: str, text: str, now: int) -> Any:
@@ -50,6 +57,8 @@ def _read(running: Running, name: str, text: str, now: int) -> Any:
             return _patients(running, text)
         case "text":
             return text if len(text.strip()) >= 3 else Reason("invalid", "must be 3 letters or more", "text")
+        case _ if name in NUMBERS and not text.rpartition("|")[2].strip():
+            return Reason("invalid", "has no number", name)
         case "limit" | "cursor":
             return number(text, name)
     return text
