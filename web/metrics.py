@@ -50,6 +50,15 @@ class _Everything(Collector):
         )
         yield from self._queues()
         yield self._expectations()
+        yield self._latency()
+
+    def _latency(self) -> Metric:
+        text = "Seconds within which 95 of 100 answers came in the last five minutes: ours, and those of partners"
+        family = GaugeMetricFamily("chartwire_answer_seconds", text, labels=["kind", "name"])
+        for subject, slow in self._running.metrics.latency.lately().items():
+            kind, _, name = subject.partition(" ")
+            family.add_metric([kind, name], slow.seconds)
+        return family
 
     def _expectations(self) -> Metric:
         text = "Answers to deliveries that are awaited in time (open) or did not come in time (overdue)"

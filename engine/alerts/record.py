@@ -172,6 +172,24 @@ def forget_usual(connection: Connection, hour: int) -> None:
     connection.run(SQL.forget_usual, (hour - 53 * WEEK,))
 
 
+LATELY = 300_000_000
+"""Microseconds for which what a process saw counts."""
+ENOUGH = 20
+"""So few answers say nothing."""
+
+
+def slow(connection: Connection, process: str, seen: Mapping[str, tuple[float, int]], now: int) -> None:
+    """How long answers took lately, as one process saw it: seconds and number by subject."""
+    rows = [(process, subject, now, *each) for subject, each in seen.items()]
+    connection.many(SQL.slow, rows)
+    connection.run(SQL.forget_slow, (now - LATELY,))
+
+
+def latency(connection: Connection, now: int) -> dict[str, float]:
+    """How long answers took lately, where it was slowest."""
+    return dict(connection.all(SQL.latency, (now - LATELY, ENOUGH)))
+
+
 def ended(connection: Connection, since: int) -> dict[str, Ended]:
     """Of the newest messages that came `since` then, by channel."""
     return {channel: Ended(number, bad) for channel, number, bad in connection.all(SQL.ended, (since,))}

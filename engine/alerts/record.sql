@@ -68,3 +68,13 @@ FROM usual u WHERE u.hour >= $1 AND u.hour < $2 GROUP BY u.channel, u.hour % 168
 
 -- name: forget_usual
 DELETE FROM usual WHERE hour < $1
+
+-- name: slow
+INSERT INTO latency (process, subject, at, seconds, answers) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (process, subject) DO UPDATE SET at = excluded.at, seconds = excluded.seconds, answers = excluded.answers
+
+-- name: forget_slow
+DELETE FROM latency WHERE at < $1
+
+-- name: latency
+SELECT subject, max(seconds) FROM latency WHERE at >= $1 AND answers >= $2 GROUP BY subject

@@ -20,6 +20,7 @@ class Rule(StrEnum):
     STUCK = "stuck"
     QUEUE_AGE = "queue_age"
     QUEUE_DEPTH = "queue_depth"
+    LATENCY = "latency"
     ERRORS = "errors"
     OVERDUE = "overdue"
     DISK = "disk"
@@ -51,7 +52,7 @@ class Ended(NamedTuple):
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What is seen. Times in microseconds since the epoch; queues by channel or destination; `disk` in per cent;
-    `certificates` by until when they are good, None where that cannot be read."""
+    `certificates` by until when they are good, None where that cannot be read; `latency` in seconds, by subject."""
 
     now: int
     heard: Mapping[str, int] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class Seen:
     disk: float = 0.0
     certificates: Mapping[str, int | None] = field(default_factory=dict)
     usual: Mapping[str, Usual] = field(default_factory=dict)
+    latency: Mapping[str, float] = field(default_factory=dict)
     clock: float | None = 0.0  # seconds by which it may be wrong; None: nobody keeps it
 
 
@@ -82,6 +84,7 @@ def conditions(settings: AlertsFile, seen: Seen) -> Iterator[Condition]:
     if settings.stuck:
         yield from _stuck(seen)
     yield from _queues(settings, seen)
+    yield from _slow(settings, seen)
     yield from _errors(settings, seen)
     if settings.overdue:
         for name, number in seen.overdue.items():
@@ -161,6 +164,15 @@ def _queues(settings: AlertsFile, seen: Seen) -> Iterator[Condition]:
             if settings.queue_depth is not None and queue.depth > settings.queue_depth:
                 text = f"{queue.depth} wait; {settings.queue_depth} is the limit"
                 yield Condition(Rule.QUEUE_DEPTH, f"{kind} {name}", text)
+
+
+def _slow(settings: AlertsFile, seen: Seen) -> Iterator[Condition]:
+    limits = {"channel": settings.ack_latency, "destination": settings.answer_latency}
+    for subject, seconds in seen.latency.items():
+        limit = limits[subject.partition(" ")[0]]
+        if limit is not None and seconds > limit:
+            text = f"5 of 100 answers take longer than {seconds:.2g} s; {limit:g} s is the limit"
+            yield Condition(Rule.LATENCY, subject, text)
 
 
 def _errors(settings: AlertsFile, seen: Seen) -> Iterator[Condition]:

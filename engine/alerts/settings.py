@@ -89,6 +89,10 @@ class AlertsFile:
     stuck: Annotated[bool, "a lane that stands still, or deliveries that were set aside"] = True
     queue_age: Annotated[Seconds | None, "how old what waits may be"] = 600.0
     queue_depth: Annotated[int | None, "how many may wait at one channel or destination"] = None
+    ack_latency: Annotated[
+        Seconds | None, "how long our acknowledgements may take, 95 of 100, of the last five minutes"
+    ] = None
+    answer_latency: Annotated[Seconds | None, "how long the answers of partners may take, likewise"] = None
     errors: Annotated[Errors | None, "messages that come to no good end"] = field(default_factory=Errors)
     overdue: Annotated[bool, "answers that did not come in time"] = True
     disk: Annotated[float | None, "per cent of the data directory's file system that may be used"] = 90.0

@@ -56,7 +56,7 @@ class Dispatcher:
         spool: Spool,
     ) -> None:
         self.partner = partner
-        self._link = f"destination {partner.name}"
+        self._link = f"destination {partner.name}"  # as what is counted and measured is called
         self.pace = Pace(partner)
         self._spool = spool
         self._origin = origin
@@ -226,6 +226,8 @@ class Dispatcher:
         log.debug("attempt", destination=self.partner.name, delivery=head.id, message=head.message,
                   outcome=type(outcome).__name__, seconds=(clock.now() - began) / 1e6)  # fmt: skip
         self._metrics.attempt(self.partner.name, type(outcome).__name__)
+        if not isinstance(outcome, Retry):
+            self._metrics.latency.tell(self._link, (clock.now() - began) / 1e6)
         self._unsettled.add(lane)
         chance = random.random()
         verdicts = gather.judged(self.partner, batch, outcome, clock.now(), chance, self._origin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from asyncio import Future
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ import structlog
 
 from engine.api import FhirSource
 from engine.channel import Body, Channel, Configuration
-from engine.journal import SQL, audit, inbox, owed, sequence
+from engine.journal import SQL, audit, inbox, owed
 from engine.journal.configuration import judged
 from engine.journal.inbox import Waiting
 from engine.journal.spool import Spool
@@ -32,6 +33,7 @@ from engine.message import (
 )  # fmt: skip
 from engine.runtime import clock
 from engine.runtime.compute import computed
+from engine.runtime.counting import counted
 from engine.runtime.filing import Filed, Lane, file, file_all
 from engine.runtime.metrics import Metrics
 from engine.runtime.reading import Reader
@@ -196,35 +198,6 @@ class Intake:
         channel = next((c for c in channels if _takes(c, body)), None)
         return channel or self.refuse(received, NOBODY, unsupported=True)
 
-    def _counted(
-        self, channel: str, received: Received, work: Callable[[Connection], Receipt]
-    ) -> Callable[[Connection], Receipt]:
-        """The same, where it is the next of its link; what begins the link is no message, but asks what is."""
-        if (number := received.sequence) is None:
-            return work
-        link = f"channel {self._name}"
-
-        def counted(connection: Connection) -> Receipt:
-            expected = sequence.expected(connection, link)
-            if number == 0:
-                return Accepted(0, expected=sequence.FIRST if expected is None else expected)
-            if expected is None or number == expected:
-                receipt = work(connection)
-                if not isinstance(receipt, Accepted | Duplicate):
-                    return receipt
-                sequence.follow(connection, link, number + 1)
-                return replace(receipt, expected=number + 1)
-            if number == expected - 1 and (known := inbox.known(connection, channel, received)):
-                return Duplicate(known, expected=expected)  # its answer was lost
-            text = (
-                f"message {expected} of this link is next; start the link anew, or see `chartwire sequences`"
-            )
-            reason = Reason("sequence", text, "MSH-13")
-            self._kept(connection, channel, received, reason)
-            return Refused(reason, unsupported=True, expected=expected)
-
-        return counted
-
     def _stored(self, channel: Channel, received: Received) -> Future[Receipt]:
         name, now = channel.name, clock.now()
         self._metrics.received(name)
@@ -250,7 +223,7 @@ class Intake:
             if lanes:
                 self._wake(lanes)
 
-        future = self._submit(self._counted(name, received, work), name)
+        future = self._submit(counted(f"channel {self._name}", name, received, work, self._kept), name)
         future.add_done_callback(told)
         return future
 
@@ -279,7 +252,7 @@ class Intake:
             if received.spooled:
                 _swept([received.spooled], future.result())
 
-        future = self._submit(self._counted(name, received, work), name)
+        future = self._submit(counted(f"channel {self._name}", name, received, work, self._kept), name)
         future.add_done_callback(told)
         return future
 
@@ -340,12 +313,13 @@ class Intake:
         return keep
 
     def _submit(self, work: Callable[[Connection], Receipt], channel: str) -> Future[Receipt]:
-        future = self._committer.submit(work, first=True, failed=_unwritten)
-        future.add_done_callback(lambda f: self._told(channel, f.result()))
+        future, began = self._committer.submit(work, first=True, failed=_unwritten), time.monotonic()
+        future.add_done_callback(lambda f: self._told(channel, f.result(), time.monotonic() - began))
         return future
 
-    def _told(self, channel: str, receipt: Receipt) -> None:
+    def _told(self, channel: str, receipt: Receipt, seconds: float) -> None:
         self._metrics.receipt(channel, receipt)
+        self._metrics.latency.tell(f"channel {channel}", seconds)
         if isinstance(receipt, Refused):
             log.warning("refused", channel=channel, code=receipt.reason.code)
         elif isinstance(receipt, Unavailable | Uncertain):

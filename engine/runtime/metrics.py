@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from engine.message import Duplicate, Receipt, Refused, State
 from engine.runtime import clock
+from engine.runtime.latency import Latency
 
 
 class Metrics:
@@ -24,6 +25,7 @@ class Metrics:
         self._ended = self._counter("ended", "Messages by the state that they ended in", "channel", "state")
         self._attempts = self._counter("delivery_attempts", "Attempts by outcome", "destination", "outcome")
 
+        self.latency = Latency()
         self.heard: dict[str, int] = {}  # when each channel last received something
         self.counted: PyCounter[str] = PyCounter()  # and how much since the watch looked
         text = "Alerts whose condition holds"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import socket
 from collections import Counter as PyCounter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -27,6 +29,7 @@ from store.database import Connection, Down, Uncertain
 from store.database.commit import Committer
 
 log = structlog.get_logger("alerts")
+PROCESS = f"{socket.gethostname()}-{os.getpid()}"
 TELLING = 1.0
 """Seconds between looks for somebody who must be told."""
 
@@ -87,15 +90,18 @@ class Watch:
         self._metrics.alerts(len(found))
 
         counted, hour = self._metrics.counted.copy(), now // HOUR
+        slow = self._metrics.latency.lately() if _timed(settings) else {}
 
         def work(connection: Connection) -> list[tuple[str, Alert]]:
             record.hear(connection, fresh)
             record.count(connection, counted, hour)
+            if slow:
+                record.slow(connection, PROCESS, slow, now)
             if mine and hour != self._hour:
                 record.forget_usual(connection, hour)
             return record.update(connection, settings, found, names, now) if mine else []
 
-        if not (found or (mine and opened) or fresh):
+        if not (found or (mine and opened) or fresh or slow):
             return
         changed = await self._committer.submit(work)
         self._hour = hour
@@ -126,6 +132,7 @@ class Watch:
             _used(self._data),
             {each.where: each.until for each in certificates(self._configuration())},
             self._usual(connection, settings, now // HOUR),
+            record.latency(connection, now) if _timed(settings) else {},
             uncertainty() if settings.clock is not None else 0.0,
         )
 
@@ -153,6 +160,10 @@ class Watch:
         known = {type(each).__name__: each for each in self._settings().notifiers}
         told = {notice.id: await asyncio.to_thread(_told, known, notice) for notice in notices}
         await self._committer.submit(lambda connection: record.settle(connection, told, notices, clock.now()))
+
+
+def _timed(settings: AlertsFile) -> bool:
+    return settings.ack_latency is not None or settings.answer_latency is not None
 
 
 def _told(known: dict[str, Mail | Webhook], notice: Notice) -> bool:

@@ -141,3 +141,22 @@ def test_a_clock_that_may_be_wrong(clock: float | None, told: str | None) -> Non
 def test_the_kernel_says_how_well_the_clock_is_kept() -> None:
     found = uncertainty()
     assert found is None or 0 <= found < 3600
+
+
+def test_slow_is_who_answers_later_than_the_limit_of_its_kind() -> None:
+    settings = AlertsFile(ack_latency=0.25)
+    seen = {"channel lab": 0.3, "channel adt": 0.2, "destination pager": 9.0}
+    assert found(settings, latency=seen) == [(Rule.LATENCY, "channel lab")]
+    assert found(AlertsFile(answer_latency=5.0), latency=seen) == [(Rule.LATENCY, "destination pager")]
+    assert found(AlertsFile(), latency=seen) == []
+
+
+def test_what_is_slow_is_what_most_of_enough_answers_say_lately(tmp_path: Path) -> None:
+    database = create(tmp_path / "c.db")
+    database.begin()
+    record.slow(database, "one", {"channel lab": (0.5, 100), "channel adt": (9.0, 19)}, NOW)
+    record.slow(database, "two", {"channel lab": (0.7, 20)}, NOW)
+    assert record.latency(database, NOW) == {"channel lab": 0.7}
+    assert record.latency(database, NOW + 301 * SECOND) == {}
+    database.commit()
+    database.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.adapters import http_peer
-from tests.adapters.mllp_peer import acknowledgement, fields, receiver
+from tests.adapters.mllp_peer import Said, acknowledgement, fields, receiver
 from tests.adapters.smtp_peer import MailServer, mail_server
 from tests.engine_process import ROOT, EngineProcess
 from tests.flow.installation import Installation, Json, channel, until
@@ -228,3 +228,27 @@ async def test_what_is_wrong_in_the_file_is_told_with_its_place(tmp_path: Path, 
     assert done.returncode == 1
     assert told in done.stderr
     assert "alerts.yaml:1:" in done.stderr
+
+
+async def test_a_partner_that_answers_late_is_told_of_and_a_sender_that_waits_for_us(tmp_path: Path) -> None:
+    """Late, but in time for the delivery; and our own acknowledgements wait for a database that somebody holds."""
+
+    async def late(message: bytes) -> Said:
+        await asyncio.sleep(0.15)
+        return acknowledgement(message)
+
+    rules = "answer_latency: 100ms\nack_latency: 60s\n"
+    async with receiver(late) as ward, watched(tmp_path, rules, ward.port) as (site, _, hook):
+        sender = await site.sender("adt")
+        for n in range(25):
+            await sender.ask(adt(f"M{n}", f"P{n % 5}"))
+        await sender.leave()
+
+        async def told() -> list[Json]:
+            return [said for said in hook.said if said["rule"] == "latency"]
+
+        (said, *more) = await until(told)
+        assert not more
+        assert said["subject"] == "destination ward"
+        seen = (await site.ask("/metrics", {})).body.decode()
+        assert 'chartwire_answer_seconds{kind="channel",name="adt"}' in seen

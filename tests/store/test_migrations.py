@@ -66,4 +66,5 @@ def test_what_was_journaled_before_is_there_after(tmp_path: Path) -> None:
         (9,),  # 8 is PostgreSQL's
         (10,),
         (11,),
+        (12,),
     ]
