@@ -16,7 +16,6 @@ from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,8 +31,9 @@ from engine.plugin import discover
 from engine.rekey import unlike
 from engine.reload import Candidate
 from engine.runtime import clock
-from engine.runtime.compute import Elsewhere, here, serve, take_apart
+from engine.runtime.compute import Elsewhere, Process, here, serve, take_apart
 from engine.runtime.current import Made
+from engine.runtime.forks import Forks, Gone
 from store.database import Alone, Database, Down, Writing, one
 from store.database.sqlite import File
 from store.identity import Identity
@@ -51,7 +51,6 @@ class Settings(NamedTuple):
     env: str | None
     secret: bytes
     files: Files
-    computes: bool = True
 
 
 HTTP = "127.0.0.1:8080"
@@ -81,6 +80,8 @@ def run(config: Path, data: Path, env: str | None, role: str = ALL) -> int:
         return 1
     if isinstance(problems := load(config, env, b"lint"), list):
         return _report(problems)  # before anything is written
+    roles = ROLES if role == ALL else frozenset({role})
+    forks = Forks() if "worker" in roles else None
     data.mkdir(parents=True, exist_ok=True)
     data.chmod(0o700)
     with _only_one(data):
@@ -92,8 +93,7 @@ def run(config: Path, data: Path, env: str | None, role: str = ALL) -> int:
             print(e, file=sys.stderr)
             return 1
         secret = _secret(connection)
-        roles = ROLES if role == ALL else frozenset({role})
-        compiled = partial(candidate, config, env, secret, computes="worker" in roles)
+        compiled = partial(candidate, config, env, secret, forks=forks)
         found = compiled()
         if isinstance(found, list):  # it was sound a moment ago
             return _report(found)
@@ -143,7 +143,7 @@ def load(
 
 
 def candidate(
-    config: Path, env: str | None, secret: bytes, running: Identity | None = None, *, computes: bool = True
+    config: Path, env: str | None, secret: bytes, running: Identity | None = None, *, forks: Forks | None
 ) -> Candidate | list[Problem]:
     """What is on disk now, compiled, and what starts it; for an engine that runs with the identity `running`."""
     from engine.config.snapshot import read_files
@@ -152,7 +152,7 @@ def candidate(
     configuration = load(config, env, secret, files=files, running=running)
     if isinstance(configuration, list):
         return configuration
-    return Candidate(configuration, partial(_made, Settings(config, env, secret, files, computes)))
+    return Candidate(configuration, partial(_made, forks, Settings(config, env, secret, files)))
 
 
 def check(config: Path, env: str | None) -> int:
@@ -215,21 +215,26 @@ def _report(problems: Sequence[Problem]) -> int:
     return 1
 
 
-def _made(settings: Settings, configuration: Configuration) -> Made:
-    """Where channels are computed: in a process of its own if there is a core for it, else in a thread."""
-    split = partial(_start, take_apart, settings)
+def _made(forks: Forks | None, settings: Settings, configuration: Configuration) -> Made:
+    """Where channels are computed: in a process of its own if there is a core for it, else in a thread; without `forks`
+    there is nothing to compute."""
+    split = partial(_start, forks, take_apart, settings)
     apart = os.environ.get("CHARTWIRE_COMPUTE", "1" if (os.cpu_count() or 1) > 1 else "0") != "0"
-    if not (apart and settings.computes):
+    if not (apart and forks):
         return Made(configuration, here({c.name: c for c in configuration.channels}), split)
-    elsewhere = Elsewhere(partial(_start, serve, settings))
+    elsewhere = Elsewhere(partial(_start, forks, serve, settings))
     return Made(configuration, elsewhere, split, elsewhere.await_ready, elsewhere.close)
 
 
 Task = Callable[[Connection, Mapping[str, Channel]], None]
 
 
-def _start(task: Task, settings: Settings) -> tuple[BaseProcess, Connection]:
-    """A process that compiles the same configuration and does one thing with its channels."""
+def _start(forks: Forks | None, task: Task, settings: Settings) -> tuple[Process, Connection]:
+    """A process that compiles the same configuration and does one thing with its channels. What forks may have been
+    killed: then from the beginning."""
+    if forks is not None:
+        with contextlib.suppress(Gone):
+            return forks.start(_process, task, settings)
     spawn = multiprocessing.get_context("spawn")
     ours, theirs = spawn.Pipe()
     process = spawn.Process(target=_process, args=(theirs, task, settings), name=task.__name__, daemon=True)

@@ -95,3 +95,21 @@ def past_the_engine(data: Path) -> Reading:
 
 def port_of(address: str) -> int:
     return int(address.rpartition(":")[2])
+
+
+def children(process: int) -> list[int]:
+    """Those that live."""
+    tasks = Path(f"/proc/{process}/task").glob("*/children")
+    found = [int(pid) for task in tasks for pid in task.read_text().split()]
+    return [pid for pid in found if Path(f"/proc/{pid}/cmdline").read_bytes()]
+
+
+def forking(engine: int) -> int:
+    """The process that forks those that compute (`engine.runtime.forks`)."""
+    (found,) = children(engine)
+    return found
+
+
+def computing(engine: int) -> list[int]:
+    """The processes that compute."""
+    return children(forking(engine))

@@ -10,9 +10,9 @@ import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from threading import Lock
+from typing import Protocol
 
 import structlog
 
@@ -70,7 +70,18 @@ def _failed(message: int, channel: Channel, error: Exception) -> Processed:
 
 PATIENCE = 60.0
 """Seconds that a batch may take; an ordinary one takes milliseconds."""
-Start = Callable[[], tuple[BaseProcess, Connection]]
+
+
+class Process(Protocol):
+    """A process, whoever started it."""
+
+    @property
+    def exitcode(self) -> int | None: ...
+    def kill(self) -> None: ...
+    def join(self) -> None: ...
+
+
+Start = Callable[[], tuple[Process, Connection]]
 
 
 class Elsewhere:

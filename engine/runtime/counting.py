@@ -16,7 +16,7 @@ Keep = Callable[[Connection, str, Received, Reason], object]
 
 
 def counted(link: str, channel: str, received: Received, work: Work, keep: Keep) -> Work:
-    """The same work, where the message is the next of its link. What begins the link is no message, but asks which is."""
+    """The same work, where the message is the next of its link. What begins a link is no message, but asks which is."""
     if (number := received.sequence) is None:
         return work
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
-from redis.asyncio import Redis
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 CHANNEL = "chartwire"
 GATHER = 0.002
@@ -19,13 +21,19 @@ _PATIENCE: dict[str, Any] = {"socket_connect_timeout": 2, "socket_timeout": 2, "
 log = structlog.get_logger("hints")
 
 
+def _server(url: str) -> Redis:
+    from redis.asyncio import Redis  # paid by who has one
+
+    return Redis.from_url(url, **_PATIENCE)
+
+
 class Hints:
     """`url` of a Redis, or None: then nobody is told, and `heard` is never true. `of` tells installations apart that
     share one; `woken` is called with every hint that another process, or this one, gives."""
 
     def __init__(self, url: str | None, of: str, woken: Callable[[str], None]) -> None:
         self.heard = False
-        self._redis = Redis.from_url(url, **_PATIENCE) if url else None
+        self._redis = _server(url) if url else None
         self._channel = f"{CHANNEL}:{of}"
         self._woken = woken
         self._waiting: set[str] = set()

@@ -13,7 +13,6 @@ import pickle
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection as Pipe
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +25,7 @@ from engine.journal.spool import Spool
 from engine.message import Outgoing, Part, Processed, Reply, State, Stop
 from engine.runtime import clock
 from engine.runtime.claims import Claims, Ticket
-from engine.runtime.compute import Pieces
+from engine.runtime.compute import Pieces, Process
 from engine.runtime.current import Current
 from engine.runtime.filing import Filed
 from store.database import Connection, Down, Uncertain
@@ -74,7 +73,7 @@ class Splitters:
         self._filed = filed
         self._woken = asyncio.Event()
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="splitting")
-        self._process: BaseProcess | None = None
+        self._process: Process | None = None
         self._pipe: Pipe | None = None
 
     def wake(self) -> None:

@@ -9,17 +9,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 
 from engine.journal.inbox import Waiting
 from engine.message import State
-from engine.runtime.compute import Elsewhere, serve
+from engine.runtime.compute import Elsewhere, Process, serve
 
 DEADLINE = 30.0
-STARTED: list[BaseProcess] = []
+STARTED: list[Process] = []
 
 
 def working(pipe: Connection, folder: Path) -> None:
@@ -51,7 +50,7 @@ class Channels(dict[str, object]):
 def elsewhere(target: object, folder: Path, patience: float = DEADLINE) -> Iterator[Elsewhere]:
     spawn = multiprocessing.get_context("spawn")
 
-    def start() -> tuple[BaseProcess, Connection]:
+    def start() -> tuple[Process, Connection]:
         ours, theirs = spawn.Pipe()
         process = spawn.Process(target=target, args=(theirs, folder), daemon=True)  # type: ignore[arg-type]
         process.start()

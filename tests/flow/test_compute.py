@@ -6,13 +6,12 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from tests.adapters.mllp_peer import fields
-from tests.engine_process import EngineProcess
+from tests.engine_process import EngineProcess, computing, forking
 from tests.flow.installation import DEADLINE, Installation, channel
 from tests.flow.messages import adt
 
@@ -50,13 +49,9 @@ async def site(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Instal
         made.kill()
 
 
-def computing(site: Installation) -> int:
-    """The compute process, as the system knows it."""
+def pid(site: Installation) -> int:
     assert site.engine.process is not None
-    tasks = Path(f"/proc/{site.engine.process.pid}/task").glob("*/children")
-    children = [pid for task in tasks for pid in task.read_text().split()]
-    (found,) = [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
-    return found
+    return site.engine.process.pid
 
 
 async def send(site: Installation, *bodies: bytes) -> None:
@@ -77,9 +72,20 @@ async def test_the_message_that_kills_the_process_fails_alone(site: Installation
 
 async def test_killed_from_outside_it_is_started_again_and_nothing_is_lost(site: Installation) -> None:
     await send(site, adt("O0", "O0"))
-    os.kill(computing(site), signal.SIGKILL)
+    (process,) = computing(pid(site))
+    os.kill(process, signal.SIGKILL)
     await send(site, *(adt(f"O{n}", f"O{n}") for n in range(1, 20)))
     assert {(await site.end(f"O{n}"))["state"] for n in range(20)} == {"STORED"}
+
+
+async def test_if_all_of_them_are_killed_it_goes_on_all_the_same(site: Installation) -> None:
+    """What forks is gone for good: the next process starts from the beginning."""
+    await send(site, adt("F0", "F0"))
+    await site.end("F0")
+    for process in (forking(pid(site)), *computing(pid(site))):
+        os.kill(process, signal.SIGKILL)
+    await send(site, adt("F1", "F1"))
+    assert (await site.end("F1"))["state"] == "STORED"
 
 
 async def test_a_sigterm_to_all_of_the_group_stops_cleanly(site: Installation) -> None:
@@ -98,7 +104,8 @@ async def test_a_sigterm_to_all_of_the_group_stops_cleanly(site: Installation) -
 
 async def test_the_process_does_not_outlive_a_killed_engine(site: Installation) -> None:
     await site.start()
-    ended = os.pidfd_open(computing(site))
+    (process,) = computing(pid(site))
+    ended = os.pidfd_open(process)
     assert site.engine.process is not None
     site.engine.process.kill()
     site.engine.process.wait()

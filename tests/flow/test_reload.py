@@ -15,7 +15,7 @@ import pytest
 from engine.cli import main
 from engine.client import Engine, Refused
 from tests.adapters.mllp_peer import Said, acknowledgement, fields, receiver
-from tests.engine_process import EngineProcess, port_of
+from tests.engine_process import EngineProcess, computing, port_of
 from tests.flow.installation import AUTHORITIES, NOBODY, Installation, channel, running, until
 from tests.flow.messages import adt
 
@@ -370,7 +370,7 @@ async def test_what_was_applied_runs_on_whatever_becomes_of_the_files(tmp_path: 
         await applied(site)
         site.write({"channels/adt.yaml": "channel: [\n"})
         assert site.engine.process is not None
-        for pid in children(site.engine.process.pid):
+        for pid in computing(site.engine.process.pid):
             os.kill(pid, signal.SIGKILL)
         sender = await site.sender("adt")
         await sender.ask(adt("S1", "S1", ward="EAST"))
@@ -477,13 +477,6 @@ def write(site: Installation, mrn: str) -> None:
     patient = {"resourceType": "Patient", "identifier": [{"system": "urn:test:mrn", "value": mrn}]}
     with Engine(site.data) as engine:
         engine.post("/fhir/Patient", patient)
-
-
-def children(pid: int) -> list[int]:
-    """The processes that compute."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    found = [int(child) for task in tasks for child in task.read_text().split()]
-    return [child for child in found if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
 async def by(site: Installation, key: str) -> str:
