@@ -113,3 +113,17 @@ def forking(engine: int) -> int:
 def computing(engine: int) -> list[int]:
     """The processes that compute."""
     return children(forking(engine))
+
+
+def family(engine: int) -> list[int]:
+    """The engine and every process below it."""
+    found = [engine]
+    for process in found:
+        found += children(process)
+    return found
+
+
+def memory(process: int, what: str = "VmHWM") -> int:
+    """KiB that it took at most so far, with what it has mapped of files; or what it has now of its own (`RssAnon`)."""
+    status = Path(f"/proc/{process}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith(what))

@@ -40,7 +40,7 @@ class PostgresServer:
         return f"postgresql://postgres@/{short}?host={self.home}"
 
     def start(self) -> None:
-        _run(self.home, f"pg_ctl -D {self.home}/data -w -l {self.home}/log -o '-k {self.home} -h \"\"' start")
+        _run(self.home, f"pg_ctl -D {self.home}/data -w -l {self.home}/log -o '-k {self.home}' start")
 
     def stop(self, how: str = "immediate") -> None:
         _run(self.home, f"pg_ctl -D {self.home}/data -w -m {how} stop")
@@ -64,7 +64,7 @@ def postgres_server(*settings: str) -> Iterator[PostgresServer]:
     server = PostgresServer(home)
     _run(home, f"initdb -D {home}/data -A trust -U postgres --no-sync -E UTF8 --locale C.UTF-8")
     with (home / "data/postgresql.conf").open("a") as file:
-        file.writelines(f"{line}\n" for line in ("max_connections = 300", *settings))
+        file.writelines(f"{line}\n" for line in ("max_connections = 300", "listen_addresses = ''", *settings))
     server.start()
     try:
         yield server

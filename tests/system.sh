@@ -10,6 +10,7 @@ command -v storescu >/dev/null || missing="$missing dcmtk"
 [ -x /usr/sbin/mosquitto ] || command -v mosquitto >/dev/null || missing="$missing mosquitto"
 if [ "${1:-}" != demo ]; then
     command -v strace >/dev/null || missing="$missing strace"
+    [ -x /usr/sbin/ip ] || [ -x /sbin/ip ] || command -v ip >/dev/null || missing="$missing iproute2"
     command -v gcc >/dev/null || missing="$missing gcc libc6-dev"
     command -v redis-server >/dev/null || missing="$missing redis-server"
     ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$missing postgresql"

@@ -105,13 +105,19 @@ def batch(
 
 def segments(file: IO[bytes], most: int) -> Iterator[bytes]:
     """Segment by segment; of one that is longer than `most`, the beginning."""
-    waiting = b""
+    pieces: list[bytes] = []
+    size = 0
     while chunk := file.read(CHUNK):
-        *whole, waiting = _ENDS.split(waiting + chunk)
-        yield from (segment for segment in whole if segment.strip())
-        waiting = waiting[: most + 1]
-    if waiting.strip():
-        yield waiting
+        first, *others = _ENDS.split(chunk)
+        if size <= most:
+            pieces.append(first)
+            size += len(first)
+        for other in others:
+            if (segment := b"".join(pieces)).strip():
+                yield segment
+            pieces, size = [other], len(other)
+    if (segment := b"".join(pieces)).strip():
+        yield segment
 
 
 def parts(file: IO[bytes], most: int) -> Iterator[Part]:

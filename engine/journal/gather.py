@@ -21,7 +21,8 @@ def ready(connection: Connection, gather: Gather, destination: str, head: Head, 
     """Seconds until what waits behind the head, and with it, is to go as one batch; 0: now."""
     (number, oldest) = connection.all(SQL.waiting, (destination, head.lane, gather.most))[0]
     left = (oldest - now) / 1e6 + gather.every
-    return 0.0 if number >= gather.most else max(0.0, left)
+    enough = number >= gather.most or not 0 < left <= gather.every  # longer: the clock was set back
+    return 0.0 if enough else left
 
 
 def freeze(connection: Connection, gather: Gather, destination: str, head: Head) -> None:

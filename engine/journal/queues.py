@@ -36,8 +36,10 @@ def held(connection: Connection) -> dict[str, Queue]:
 def outbox(connection: Connection) -> dict[str, dict[str, Queue]]:
     """What was not delivered, by state and destination."""
     found: dict[str, dict[str, Queue]] = {"QUEUED": {}, "HELD": {}, "PARKED": {}}
-    for destination, state, depth, oldest in connection.all(SQL.outbox):
-        found[state][destination] = Queue(depth, oldest)
+    for destination, queued, queued_since, held, held_since in connection.all(SQL.outbox):
+        for state, depth, oldest in (("QUEUED", queued, queued_since), ("HELD", held, held_since)):
+            if depth:
+                found[state][destination] = Queue(depth, oldest)
     for destination, depth, oldest in connection.all(SQL.parked):
         found["PARKED"][destination] = Queue(depth, oldest)
     return found

@@ -34,6 +34,8 @@ LOWEST = -1
 MOST = 4096
 """Lanes of one destination that are known at a time: memory does not grow with what is queued."""
 PAGE = 256
+LONGER = 1.25
+"""As `judge` spreads them."""
 Verdicts = list[tuple[Head, Verdict]]
 UNCOUNTED = Number(None, False)
 log = structlog.get_logger("delivery")
@@ -186,7 +188,7 @@ class Dispatcher:
         elif head.lane != lane:
             self._rest(lane)
             self.wake(head.lane)
-        elif (wait := max((head.due - clock.now()) / 1e6, pause)) > 0:
+        elif (wait := max(self._early(head), pause)) > 0:
             self._waiting[lane] = asyncio.get_running_loop().call_later(wait, self._due, lane)
         elif self.partner.gather is None:
             return await self._attempt(lane, [head], ticket)
@@ -195,6 +197,11 @@ class Dispatcher:
         else:
             self._waiting[lane] = asyncio.get_running_loop().call_later(AGAIN, self._due, lane)
         return None
+
+    def _early(self, head: Head) -> float:
+        """Seconds until its next attempt. Longer than any retry waits: the clock was set back, and it is time."""
+        wait = (head.due - clock.now()) / 1e6
+        return wait if wait <= self.partner.retry.max * LONGER else 0.0
 
     def _gathering(self, head: Head) -> float:
         """Seconds until it is worth while to look again whether there is enough for a batch; 0: there is."""

@@ -105,8 +105,11 @@ def acknowledgement(message: bytes, code: str = "AA", rest: str = "", control: s
 class Receiver:
     """A listener that answers as `reply` says."""
 
-    def __init__(self, reply: Reply = acknowledgement, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, reply: Reply = acknowledgement, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+    ) -> None:
         self.reply = reply
+        self.host = host
         self.got: list[bytes] = []
         self.port = 0
         self.connections: set[asyncio.StreamWriter] = set()
@@ -119,7 +122,7 @@ class Receiver:
     async def start(self) -> None:
         """Listen; after the first time at the same port again."""
         self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, ssl=self._tls, limit=LIMIT
+            self._serve, self.host, self.port, ssl=self._tls, limit=LIMIT
         )
         self.port = self._server.sockets[0].getsockname()[1]
 
@@ -163,9 +166,9 @@ class Receiver:
 
 @asynccontextmanager
 async def receiver(
-    reply: Reply = acknowledgement, tls: ssl.SSLContext | None = None
+    reply: Reply = acknowledgement, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
 ) -> AsyncIterator[Receiver]:
-    made = Receiver(reply, tls)
+    made = Receiver(reply, tls, host)
     await made.start()
     try:
         yield made

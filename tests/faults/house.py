@@ -7,10 +7,11 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from store.database import Down
@@ -27,6 +28,8 @@ SENDERS = 6
 PAUSE = 0.25
 """Seconds between two messages of one sender: faults are on trial, not speed."""
 ROUNDS = int(os.environ.get("CHARTWIRE_ROUNDS", "20"))
+REST = 180
+"""Seconds until everything has come to rest: only a defect takes longer, on however busy a machine."""
 FOUR = {"intake": "intake", "worker 1": "worker", "worker 2": "worker", "deliver": "deliver"}
 Report = Callable[[str, object], None]
 CHANNELS = ("adt", "lab", "icu")
@@ -49,6 +52,33 @@ class Account(NamedTuple):
         return "  ".join(f"{name} {number}" for name, number in self._asdict().items())
 
 
+def total(accounts: Iterable[Account]) -> Account:
+    """Of several houses, as if they were one."""
+    return Account(*map(sum, zip(*accounts, strict=True)))
+
+
+SIDE_BY_SIDE = 4
+
+
+async def several(directory: Path, rounds: int, play: Callable[[Path, int], Awaitable[Account]]) -> Account:
+    """So many rounds of a fault that is mostly waited for, in several houses at a time."""
+    many = min(SIDE_BY_SIDE, rounds)
+    each = [directory / f"house {n}" for n in range(many)]
+    return total(await asyncio.gather(*(play(folder, -(-rounds // many)) for folder in each)))
+
+
+class Where(NamedTuple):
+    """Settings of the sources and the destinations, where senders find the sources, what each process runs in."""
+
+    source: str = ""
+    destination: str = "host: 127.0.0.1"
+    intake: str = "127.0.0.1"
+    wrappers: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
+LOCAL = Where()
+
+
 class House:
     """`roles` by the name of the process; without a `url` there is one, on a database of its own. Their sources listen
     on fixed ports, so that one can take over."""
@@ -60,13 +90,25 @@ class House:
         partner: Receiver,
         roles: Mapping[str, str],
         env: Mapping[str, str],
+        where: Where = LOCAL,
     ):
         self.url = url
+        self.where = where
         self.partner = partner
         self.ports = {name: free() for name in CHANNELS}
         self.config = directory / "config"
-        self._write({f"channels/{n}.yaml": channel(n, f"mllp: {{port: {p}}}") for n, p in self.ports.items()})
-        self._write({"authorities.yaml": AUTHORITIES, "routes.yaml": routes(partner.port)})
+        self._write(
+            {
+                f"channels/{n}.yaml": channel(n, f"mllp: {{port: {p}{where.source}}}")
+                for n, p in self.ports.items()
+            }
+        )
+        self._write(
+            {
+                "authorities.yaml": AUTHORITIES,
+                "routes.yaml": routes(f"{where.destination}, port: {partner.port}"),
+            }
+        )
         self.directory = directory
         self.env = {"CHARTWIRE_DATABASE": url or "", **env}
         self.processes: dict[str, EngineProcess] = {}
@@ -76,7 +118,8 @@ class House:
     def beside(self, name: str, role: str) -> EngineProcess:
         """One more process, not started."""
         data, arguments = self.directory / name, ("--role", role)
-        self.processes[name] = EngineProcess(self.config, data, self.env, arguments=arguments)
+        wrapper = self.where.wrappers.get(name, ())
+        self.processes[name] = EngineProcess(self.config, data, self.env, wrapper, arguments)
         return self.processes[name]
 
     def _write(self, files: Mapping[str, str]) -> None:
@@ -138,7 +181,7 @@ class House:
                 return False
 
         try:
-            await until(rest, 60)
+            await until(rest, REST)
         except AssertionError:
             raise AssertionError(f"it does not come to rest: {self.standing()}") from None
         keys = [str(key) for (key,) in self.ask("SELECT key FROM message ORDER BY id")]
@@ -173,7 +216,7 @@ class Load:
 
     async def stop(self) -> None:
         self._stop = True
-        await asyncio.wait_for(asyncio.gather(*self._tasks), 60)
+        await asyncio.wait_for(asyncio.gather(*self._tasks), REST)
 
     async def more(self, messages: int) -> None:
         """Wait until so many more are acknowledged."""
@@ -182,7 +225,7 @@ class Load:
         async def come() -> bool:
             return len(self.accepted) >= enough
 
-        await until(come, 60)
+        await until(come, REST)
 
     async def _sender(self, name: str, n: int) -> None:
         patient = f"{name}{n}"
@@ -191,7 +234,7 @@ class Load:
         message = adt(key, patient, ward=key)  # the very same bytes again, until they are acknowledged
         while not self._stop:
             try:
-                line = await Sender.connect(f"mllp://127.0.0.1:{self._house.ports[name]}")
+                line = await Sender.connect(f"mllp://{self._house.where.intake}:{self._house.ports[name]}")
             except OSError:
                 await asyncio.sleep(0.02)
                 continue
@@ -204,17 +247,24 @@ class Load:
             await line.leave()
 
 
-async def ended(site: House, load: Load, what: str, report: Report) -> Account:
-    """The account when the senders have stopped and everything has come to rest; it must be sound."""
+async def settled(site: House, load: Load) -> Account:
+    """The account when the senders have stopped and everything has come to rest."""
     await load.stop()
-    account = await site.account(load)
+    return await site.account(load)
+
+
+def sound(account: Account, what: str, report: Report) -> None:
     report(what, account)
     assert account.sound()
-    return account
 
 
-def routes(port: int) -> str:
-    partner = f"mllp: {{host: 127.0.0.1, port: {port}, timeout: 2s}}"
+async def ended(site: House, load: Load, what: str, report: Report) -> None:
+    """When everything has come to rest, the account is sound."""
+    sound(await settled(site, load), what, report)
+
+
+def routes(partner: str) -> str:
+    partner = f"mllp: {{{partner}, timeout: 2s}}"
     return f"""\
 destinations:
   pager: {{{partner}, connections: 4, retry: {{first: 200ms, max: 1s}}}}
@@ -233,10 +283,16 @@ def free() -> int:
 
 @asynccontextmanager
 async def house(
-    directory: Path, url: str | None, roles: Mapping[str, str], **env: str
+    directory: Path,
+    url: str | None,
+    roles: Mapping[str, str],
+    where: Where = LOCAL,
+    host: str = "127.0.0.1",
+    **env: str,
 ) -> AsyncIterator[House]:
-    async with receiver() as partner:
-        made = House(directory, url, partner, roles, env)
+    """`host`: where the partner listens."""
+    async with receiver(host=host) as partner:
+        made = House(directory, url, partner, roles, env, where)
         try:
             await made.start()
             yield made

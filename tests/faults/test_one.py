@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.mllp_peer import Said, acknowledgement
-from tests.faults.house import ROUNDS, Load, Report, ended, house
+from tests.adapters.mllp_peer import Receiver, Said, acknowledgement
+from tests.faults.house import ROUNDS, Account, Load, Report, ended, house, settled, sound
 
 pytestmark = pytest.mark.embedded("one engine alone is on trial")
 ONE = {"engine": "all"}
@@ -71,34 +71,45 @@ def gone(message: bytes) -> Said:
     return Said(b"", close=True)
 
 
-@pytest.mark.parametrize("reply", [garbage, half, wrong, late, silent, gone])
-async def test_a_destination_misbehaves(
-    tmp_path: Path, report: Report, reply: Callable[[bytes], Said | Awaitable[Said]]
-) -> None:
-    """For a while; then it is as it should be. What it was sent before it answered may be sent again."""
-    async with house(tmp_path, None, ONE) as site:
-        load = Load(site)
-        load.start()
-        await load.more(20)
-        site.partner.reply = reply
-        await load.more(100)
-        await asyncio.sleep(1)
-        site.partner.reply = acknowledgement
-        site.partner.drop()
-        await load.more(20)
-        await ended(site, load, f"a destination that is {reply.__name__}", report)
+Reply = Callable[[bytes], Said | Awaitable[Said]]
 
 
-async def test_a_destination_refuses_connections(tmp_path: Path, report: Report) -> None:
-    async with house(tmp_path, None, ONE) as site:
-        load = Load(site)
-        load.start()
-        for _ in range(3):
-            await load.more(20)
-            await site.partner.stop()
-            await load.more(50)
-            await site.partner.start()
-        await ended(site, load, "a destination that refuses connections", report)
+async def test_a_destination_misbehaves(tmp_path: Path, report: Report) -> None:
+    """In each of these ways, again and again; between it is as it should be. What it was sent before it answered may be
+    sent again."""
+    ways: list[Reply | None] = [garbage, half, wrong, late, silent, gone, None]
+
+    async def play(folder: Path, reply: Reply | None) -> Account:
+        async with house(folder, None, ONE) as site:
+            load = Load(site, pause=1.0)
+            load.start()
+            for _ in range(ROUNDS):
+                await load.more(4)
+                await misbehaves(site.partner, reply)
+                await load.more(8)
+                await behaves(site.partner)
+            return await settled(site, load)
+
+    folders = [tmp_path / (way.__name__ if way else "refuses") for way in ways]
+    accounts = await asyncio.gather(*map(play, folders, ways))
+    for folder, account in zip(folders, accounts, strict=True):
+        sound(account, f"a destination that is {folder.name}", report)
+
+
+async def misbehaves(partner: Receiver, reply: Reply | None) -> None:
+    """None: nobody listens."""
+    if reply is None:
+        await partner.stop()
+    else:
+        partner.reply = reply
+
+
+async def behaves(partner: Receiver) -> None:
+    if partner.reply is acknowledgement:
+        await partner.start()
+    else:
+        partner.reply = acknowledgement
+        partner.drop()
 
 
 async def test_2000_idle_connections_and_those_that_drip(tmp_path: Path, report: Report) -> None:
@@ -106,10 +117,10 @@ async def test_2000_idle_connections_and_those_that_drip(tmp_path: Path, report:
         crowd = [await asyncio.open_connection("127.0.0.1", site.ports["adt"]) for _ in range(2000)]
         load = Load(site)
         load.start()
-        for n in range(10):
+        for n in range(ROUNDS):
             for _, writer in crowd[:500]:
-                writer.write(b"\x0bMSH|^~\\&|"[n : n + 1])
-            await load.more(30)
+                writer.write((b"\x0bMSH|^~\\&|" + b"X" * ROUNDS)[n : n + 1])
+            await load.more(15)
         assert len(crowd) == 2000
         await ended(site, load, "2,000 connections, 500 of them dripping", report)
         for _, writer in crowd:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.house import ROUNDS, Load, Report, ended, house
+from tests.engine_process import family
+from tests.faults.house import ROUNDS, House, Load, Report, ended, house
 from tests.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.postgres
@@ -19,11 +20,29 @@ ROLES = {
 }  # fmt: skip
 
 
+MOST = 250 << 20
+"""Bytes of memory of a role, what it shares counted by its share (PSS)."""
+
+
+def memory(site: House, name: str) -> int:
+    process = site.processes[name].process
+    assert process is not None
+    return sum(map(share, family(process.pid)))
+
+
+def share(process: int) -> int:
+    rollup = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    return next(int(line.split()[1]) << 10 for line in rollup if line.startswith("Pss:"))
+
+
 async def test_every_role_does_its_part(server: PostgresServer, tmp_path: Path, report: Report) -> None:
     async with house(tmp_path, server.database(tmp_path), ROLES) as site:
         load = Load(site)
         load.start()
         await load.more(500)
+        taken = {name: memory(site, name) for name in ROLES}
+        report("memory", "  ".join(f"{name} {size >> 20} MB" for name, size in taken.items()))
+        assert max(taken.values()) < MOST
         await ended(site, load, "every role", report)
         owners = site.ask(
             "SELECT kind, count(DISTINCT owner) FROM claim WHERE kind NOT LIKE 'role %' GROUP BY kind"

@@ -3,29 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from tests.faults.house import Load, Report, ended, house
+from tests.faults.house import ROUNDS, Account, Load, Report, house, settled, several, sound
 from tests.postgres_server import PostgresServer
 
 pytestmark = pytest.mark.postgres
 
 
 async def test_a_second_run_takes_over(server: PostgresServer, tmp_path: Path, report: Report) -> None:
-    """Both do everything; the first one has the ports."""
-    async with house(tmp_path, server.database(tmp_path), {"one": "all"}) as site:
-        two = site.beside("two", "all")
-        load = Load(site)
-        load.start()
-        await load.more(100)
-        waiting = asyncio.create_task(asyncio.to_thread(two.start))
-        await load.more(100)
-        assert not waiting.done()
-        site.kill("one")
-        async with asyncio.timeout(10):
-            await waiting
-            await load.more(100)
-        await ended(site, load, "a second run takes over", report)
-        del site.processes["one"]
+    """Both do everything; the first one has the ports. Then a third, when the second is killed, and so on."""
+
+    async def play(folder: Path, rounds: int) -> Account:
+        async with house(folder, server.database(folder), {"run 0": "all"}) as site:
+            load = Load(site, pause=0.5)
+            load.start()
+            for before, after in pairwise(f"run {n}" for n in range(rounds + 1)):
+                next_one = site.beside(after, "all")
+                await load.more(20)
+                waiting = asyncio.create_task(asyncio.to_thread(next_one.start))
+                await load.more(20)
+                await asyncio.sleep(2.0)
+                assert not waiting.done()
+                site.kill(before)
+                async with asyncio.timeout(10):
+                    await waiting
+                    await load.more(20)
+                del site.processes[before]
+            return await settled(site, load)
+
+    sound(await several(tmp_path, ROUNDS, play), "a second run takes over", report)

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from tests import trouble
 from tests.adapters.mllp_peer import Said, Sender, acknowledgement, fields, receiver
 from tests.crash.ledger import settled
 from tests.engine_process import EngineProcess
 from tests.flow.installation import DEADLINE, Installation, channel
 from tests.flow.messages import adt
+from tests.trouble import Machine
 
 pytestmark = pytest.mark.embedded("its file is held, filled and damaged")
 
-HERE = Path(__file__).parent
 FILES = {
     "channels/adt.yaml": channel("adt"),
     "channels/strict.yaml": channel("strict", "mllp: {port: 0, max_frame: 1MB}", "ack: processed"),
@@ -34,32 +34,11 @@ routes:
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    library = tmp_path_factory.mktemp("shim") / "trouble.so"
-    command = ["gcc", "-O1", "-shared", "-fPIC", "-o", str(library), str(HERE / "trouble.c"), "-ldl"]
-    subprocess.run(command, check=True)
-    return library
-
-
-class Disk:
-    """The disk below the data directory, and what is wrong with it."""
-
-    def __init__(self, directory: Path) -> None:
-        self._flags = directory / "trouble"
-        self._flags.mkdir()
-
-    def env(self, shim: Path, data: Path) -> dict[str, str]:
-        return {"LD_PRELOAD": str(shim), "TROUBLE": str(self._flags), "TROUBLE_DISK": str(data)}
-
-    def has(self, trouble: str) -> None:
-        (self._flags / trouble).touch()
-
-    def is_well(self) -> None:
-        for flag in self._flags.iterdir():
-            flag.unlink()
+    return trouble.shim(tmp_path_factory.mktemp("shim"))
 
 
 @asynccontextmanager
-async def started(directory: Path, disk: Disk, shim: Path, **files: str) -> AsyncIterator[Installation]:
+async def started(directory: Path, disk: Machine, shim: Path, **files: str) -> AsyncIterator[Installation]:
     site = Installation(directory, {**FILES, **files})
     site.engine = EngineProcess(site.config, site.data, disk.env(shim, site.data))
     try:
@@ -77,7 +56,7 @@ async def code(sender: Sender, body: bytes) -> str:
 
 
 async def test_what_a_full_disk_did_not_take_leaves_no_file_behind(tmp_path: Path, shim: Path) -> None:
-    disk = Disk(tmp_path)
+    disk = Machine(tmp_path)
     big = channel("adt", "mllp: {port: 0}", "spool_over: 1KB")
     async with started(tmp_path, disk, shim, **{"channels/adt.yaml": big}) as site:
         sender, body = await site.sender("adt"), adt("S0", "S0", last="NTE|1||" + "x" * 5000)
@@ -95,7 +74,7 @@ async def test_what_a_full_disk_did_not_take_leaves_no_file_behind(tmp_path: Pat
 async def test_a_full_disk_never_gives_an_aa_and_recovers_by_itself(
     tmp_path: Path, shim: Path, feed: str
 ) -> None:
-    disk = Disk(tmp_path)
+    disk = Machine(tmp_path)
     async with started(tmp_path, disk, shim) as site:
         first, second = await site.sender(feed), await site.sender(feed)
         assert await code(first, adt("B0", "B0")) == "AA"
@@ -125,7 +104,7 @@ async def test_a_full_disk_never_gives_an_aa_and_recovers_by_itself(
 async def test_garbage_that_could_not_be_kept_does_not_count_against_its_sender(
     tmp_path: Path, shim: Path
 ) -> None:
-    disk, garbage = Disk(tmp_path), b"x" * (4 << 20)
+    disk, garbage = Machine(tmp_path), b"x" * (4 << 20)
     async with started(tmp_path, disk, shim) as site:
         sender = await site.sender("adt")
         disk.has("full")
@@ -143,7 +122,7 @@ async def test_what_was_acknowledged_before_the_disk_was_full_is_processed_after
     tmp_path: Path, shim: Path
 ) -> None:
     """Deliveries too: what the partner took is not forgotten for good, and its lane goes on."""
-    disk = Disk(tmp_path)
+    disk = Machine(tmp_path)
 
     def filling(message: bytes) -> Said:
         disk.has("full")  # before its outcome can be written
@@ -167,7 +146,7 @@ async def test_what_was_acknowledged_before_the_disk_was_full_is_processed_after
 
 
 async def test_sigterm_does_not_wait_for_a_full_disk(tmp_path: Path, shim: Path) -> None:
-    disk = Disk(tmp_path)
+    disk = Machine(tmp_path)
     async with started(tmp_path, disk, shim) as site:
         sender = await site.sender("adt")
         await sender.send(*(adt(f"T{n}", f"T{n}") for n in range(300)))
@@ -187,7 +166,7 @@ async def test_sigterm_does_not_wait_for_a_full_disk(tmp_path: Path, shim: Path)
 
 
 async def test_a_failed_sync_is_never_acknowledged_and_ends_the_process(tmp_path: Path, shim: Path) -> None:
-    disk = Disk(tmp_path)
+    disk = Machine(tmp_path)
     async with started(tmp_path, disk, shim) as site:
         senders = [await site.sender("adt") for _ in range(8)]
         accepted = []

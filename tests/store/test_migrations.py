@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
 from pathlib import Path
 
@@ -68,3 +69,18 @@ def test_what_was_journaled_before_is_there_after(tmp_path: Path) -> None:
         (11,),
         (12,),
     ]
+
+
+def test_steps_only_add() -> None:
+    """Processes of the release before go on beside those of the next: nothing that they know is taken away, and nothing
+    is asked of them that they do not know. Until 7 there was no release."""
+    column = r"ALTER TABLE \w+ ADD COLUMN (?!.*NOT NULL(?!.* DEFAULT))"
+    adds = re.compile(rf"CREATE (TABLE|INDEX) |{column}", re.DOTALL)
+    steps = sorted(
+        f.name for f in files(migrations).iterdir() if f.name.endswith(".sql") and f.name >= "0008"
+    )
+    assert len(steps) >= 5
+    for step in steps:
+        text = re.sub(r"--[^\n]*", "", files(migrations).joinpath(step).read_text("utf-8"))
+        for statement in filter(None, map(str.strip, text.split(";"))):
+            assert adds.match(statement), f"{step}: {statement}"

@@ -1,5 +1,6 @@
 /* LD_PRELOAD: a disk in trouble. While $TROUBLE/full exists, writes to files below $TROUBLE_DISK fail with ENOSPC;
- * while $TROUBLE/broken exists, fsync and fdatasync of them fail with EIO. */
+ * while $TROUBLE/broken exists, fsync and fdatasync of them fail with EIO. $TROUBLE/clock holds the seconds by which the
+ * clock of the day is ahead. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
+#include <time.h>
 #include <unistd.h>
 
 static int on_disk(int fd) {
@@ -51,4 +53,20 @@ int fsync(int fd) {
   REAL(fsync);
   if (trouble("broken", fd)) { errno = EIO; return -1; }
   return real(fd);
+}
+
+int clock_gettime(clockid_t which, struct timespec *now) {
+  REAL(clock_gettime);
+  int done = real(which, now);
+  const char *where = getenv("TROUBLE");
+  if (done == 0 && where && (which == CLOCK_REALTIME || which == CLOCK_REALTIME_COARSE)) {
+    char path[PATH_MAX], text[32];
+    snprintf(path, sizeof path, "%s/clock", where);
+    FILE *file = fopen(path, "r");
+    if (file) {
+      if (fgets(text, sizeof text, file)) now->tv_sec += atol(text);
+      fclose(file);
+    }
+  }
+  return done;
 }
