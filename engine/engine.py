@@ -304,7 +304,9 @@ class Engine:
         log.info("ready", http=self.http, sources=self.sources.addresses)
 
     def _tell(self) -> None:
-        """Where it can be reached."""
+        """Where it can be reached, once it can be."""
+        if self.unready is not None:
+            return
         told = {
             "pid": os.getpid(),
             "http": self.http and f"http://{self.http}",

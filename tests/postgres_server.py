@@ -10,7 +10,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,9 +49,11 @@ class PostgresServer:
         """kill -9 of the server and all that it started."""
         leader = int((self.home / "data/postmaster.pid").read_text().split()[0])
         children = subprocess.run(["pgrep", "-P", str(leader)], capture_output=True, text=True, check=False)
-        for process in (leader, *map(int, children.stdout.split())):
-            os.kill(process, signal.SIGKILL)
-        while Path(f"/proc/{leader}").exists():
+        all_of_it = (leader, *map(int, children.stdout.split()))
+        for process in all_of_it:
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        while any(Path(f"/proc/{process}").exists() for process in all_of_it):
             time.sleep(0.01)
 
 

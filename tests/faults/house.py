@@ -25,7 +25,7 @@ from tests.flow.messages import adt
 
 SENDERS = 6
 """Of each channel."""
-PAUSE = 0.25
+PAUSE = 0.5
 """Seconds between two messages of one sender: faults are on trial, not speed."""
 ROUNDS = int(os.environ.get("CHARTWIRE_ROUNDS", "20"))
 REST = 180

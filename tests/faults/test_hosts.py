@@ -110,11 +110,11 @@ async def test_a_worker_whose_cable_is_pulled(
         load = Load(site)
         load.start()
         for n in range(max(2, ROUNDS // 10)):
-            await load.more(100)
+            await load.more(40)
             lonely = f"worker {1 + n % 2}"
             hosts.cable(lonely, "down")
             await asyncio.sleep(1.6 * TERM / 1e6)
-            await load.more(50)
+            await load.more(20)
             hosts.cable(lonely, "up")
             await asyncio.sleep(1.0)
         await ended(site, load, "a worker on a host whose cable is pulled", report)

@@ -27,7 +27,7 @@ async def test_kill_9(tmp_path: Path, report: Report) -> None:
         load = Load(site)
         load.start()
         for _ in range(ROUNDS):
-            await load.more(chance.randrange(1, 60))
+            await load.more(chance.randrange(1, 25))
             site.kill("engine")
             await site.restart("engine")
         await ended(site, load, "kill -9", report)
@@ -38,7 +38,7 @@ async def test_a_foreign_writer_holds_the_database(tmp_path: Path, report: Repor
         load = Load(site)
         load.start()
         for _ in range(ROUNDS):
-            await load.more(20)
+            await load.more(10)
             with closing(sqlite3.connect(site.processes["engine"].data / "chartwire.db")) as foreign:
                 foreign.execute("BEGIN IMMEDIATE")
                 await asyncio.sleep(0.3)

@@ -23,15 +23,15 @@ async def test_a_second_run_takes_over(server: PostgresServer, tmp_path: Path, r
             load.start()
             for before, after in pairwise(f"run {n}" for n in range(rounds + 1)):
                 next_one = site.beside(after, "all")
-                await load.more(20)
+                await load.more(10)
                 waiting = asyncio.create_task(asyncio.to_thread(next_one.start))
-                await load.more(20)
+                await load.more(10)
                 await asyncio.sleep(2.0)
                 assert not waiting.done()
                 site.kill(before)
                 async with asyncio.timeout(10):
                     await waiting
-                    await load.more(20)
+                    await load.more(10)
                 del site.processes[before]
             return await settled(site, load)
 

@@ -29,7 +29,7 @@ async def test_kill_9_of_postgresql(mortal: PostgresServer, tmp_path: Path, repo
         load = Load(site)
         load.start()
         for _ in range(ROUNDS):
-            await load.more(chance.randrange(1, 50))
+            await load.more(chance.randrange(1, 25))
             await asyncio.to_thread(mortal.kill)
             await asyncio.to_thread(mortal.start)
         await ended(site, load, "kill -9 of PostgreSQL", report)

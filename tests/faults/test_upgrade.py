@@ -41,24 +41,24 @@ async def test_old_and_new_code_side_by_side(server: PostgresServer, tmp_path: P
     async with house(tmp_path, server.database(tmp_path), FOUR) as site:
         load = Load(site)
         load.start()
-        await load.more(100)
+        await load.more(40)
         for name, role in FOUR.items():
             wrapper = ("sh", "-c", f'cd "{there}" && PYTHONPATH= exec "$@"', "sh")
             site.beside(f"next {name}", role).wrapper = wrapper
         await asyncio.gather(*(site.restart(f"next {name}") for name in FOUR if name != "intake"))
         intake = asyncio.create_task(site.restart("next intake"))  # it waits for the ports
-        await load.more(200)
+        await load.more(60)
         site.kill("worker 1")
         await site.restart("worker 1")
         site.kill("deliver")
         await site.restart("deliver")
-        await load.more(200)
+        await load.more(60)
         for name in FOUR:
             status = await asyncio.to_thread(site.processes[name].stop)
             assert status == 0, site.log(name)
             del site.processes[name]
         await intake
-        await load.more(200)
+        await load.more(60)
         await ended(site, load, "a release beside the next one", report)
         released = dict(site.ask("SELECT coalesce(release, 'this'), count(*) FROM message GROUP BY 1"))
         assert set(released) == {"this", "next"}, "both have processed"
