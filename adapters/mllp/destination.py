@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from ssl import SSLContext
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from adapters import tls
 from adapters.mllp import sequence
@@ -43,6 +43,8 @@ class MllpDestination:
     The next message on a connection waits for the answer to the one before. MSH-15 goes out as it stands: it
     must not tell the receiver to be silent.
     """
+
+    counts: ClassVar[bool] = True
 
     host: Annotated[str, "where the receiver listens"]
     port: Annotated[int, "its TCP port"]

@@ -230,6 +230,10 @@ def partner(value: Any, site: Site) -> Partner:
         destination = built(known[name], name, data, site)
     except Wrong as bad:
         faults.extend(bad.faults)
+    if values.get("sequence") and destination is not None and not getattr(destination, "counts", False):
+        faults.append(
+            Fault("wrong-value", f'"{name}" does not count its messages', "leave it out", ("sequence",))
+        )
     if faults:
         raise Wrong(*faults)
     return Partner("", destination, **values)

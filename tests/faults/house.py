@@ -236,7 +236,7 @@ class Load:
             try:
                 line = await Sender.connect(f"mllp://{self._house.where.intake}:{self._house.ports[name]}")
             except OSError:
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.2)
                 continue
             while not self._stop and (told := await line.ask(message)):
                 if fields(told, b"MSA")[1] == "AA":

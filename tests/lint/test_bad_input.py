@@ -74,6 +74,8 @@ ROWS: list[tuple[str, str, Change, str, str]] = [
     ("a typo beside the type", ROUTES, ("head:", "haed:"), f"{ROUTES}:6:5: one-key", 'mean "head"?'),
     ("a typo in the retry", ROUTES, ("give_up", "giveup"), f"{ROUTES}:4:33: unknown-key", "give_up"),
     ("first above max", ROUTES, ("first: 1s", "first: 1h"), f"{ROUTES}:4:12: wrong-value", "swap"),
+    ("no such gatherer", ROUTES, ("head:", "gather: {as: hl7.bach, most: 5}\n    head:"), f"{ROUTES}:6:18: unknown-gatherer", ""),
+    ("numbers where nobody counts", ROUTES, ("head:", "sequence: true\n    head:"), f"{ROUTES}:6:15: wrong-value", "leave it out"),
     ("no connection", ROUTES, ("s: 4", "s: 0"), f"{ROUTES}:5:18: wrong-value", "at least 1"),
     ("a transform of the chart", ROUTES, ("to: pager", "send: chart\n    to: pager"), f"{ROUTES}:10:5: transform-with-chart", "send: message"),
     ("a route's chain", ROUTES, ("[{example.t", "[example.prune, {example.t"), f"{ROUTES}:10:17: chain-type", "between"),
