@@ -11,7 +11,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-TOGETHER := -n 4 --dist loadfile --no-loadscope-reorder
+TOGETHER := -n 3 --dist loadfile --no-loadscope-reorder
 # What runs on PostgreSQL too; `make soak` runs all of it that is not of the embedded database alone.
 ON_BOTH := $(addprefix tests/flow/test_,lanes.py again.py duplicates.py chart_source.py spool.py start.py processed.py fhir_in.py)
 

@@ -93,7 +93,7 @@ async def test_a_destination_misbehaves(tmp_path: Path, report: Report) -> None:
     folders = [tmp_path / (way.__name__ if way else "refuses") for way in ways]
     accounts = await asyncio.gather(*map(play, folders, ways))
     for folder, account in zip(folders, accounts, strict=True):
-        sound(account, f"a destination that is {folder.name}", report)
+        sound(account, f"a destination: {folder.name}", report)
 
 
 async def misbehaves(partner: Receiver, reply: Reply | None) -> None:
