@@ -25,7 +25,7 @@ from tests.flow.messages import adt
 
 SENDERS = 6
 """Of each channel."""
-PAUSE = 0.5
+PAUSE = 1.0
 """Seconds between two messages of one sender: faults are on trial, not speed."""
 ROUNDS = int(os.environ.get("CHARTWIRE_ROUNDS", "20"))
 REST = 180
@@ -209,6 +209,7 @@ class Load:
         self._pause = pause
         self._stop = False
         self._tasks: list[asyncio.Task[None]] = []
+        self._bursts = 0
         self.accepted: list[str] = []
 
     def start(self) -> None:
@@ -227,6 +228,15 @@ class Load:
 
         await until(come, REST)
 
+    async def burst(self, messages: int) -> None:
+        """So many at once, so that whoever processes them has something in hand."""
+        self._bursts += 1
+        keys = [f"burst{self._bursts}-{n}" for n in range(1, messages + 1)]
+        line = await Sender.connect(f"mllp://{self._house.where.intake}:{self._house.ports['adt']}")
+        await line.send(*(adt(key, key.partition("-")[0], ward=key) for key in keys))
+        self.accepted += [fields(await line.answer(), b"MSA")[2] for _ in keys]
+        await line.leave()
+
     async def _sender(self, name: str, n: int) -> None:
         patient = f"{name}{n}"
         numbers = count(1)
@@ -238,13 +248,21 @@ class Load:
             except OSError:
                 await asyncio.sleep(0.2)
                 continue
-            while not self._stop and (told := await line.ask(message)):
+            while not self._stop and (told := await answer(line, message)):
                 if fields(told, b"MSA")[1] == "AA":
                     self.accepted.append(key)
                     key = f"{patient}-{next(numbers)}"
                     message = adt(key, patient, ward=key)
                 await asyncio.sleep(self._pause)
             await line.leave()
+
+
+async def answer(line: Sender, message: bytes) -> bytes:
+    """Nothing where the connection ended."""
+    try:
+        return await line.ask(message)
+    except ConnectionError:
+        return b""
 
 
 async def settled(site: House, load: Load) -> Account:

@@ -23,10 +23,11 @@ async def test_a_worker_that_sleeps_past_its_epoch_writes_nothing(
 
     async def play(folder: Path, rounds: int) -> Account:
         async with house(folder, server.database(folder), FOUR) as site:
-            load = Load(site, pause=0.3)  # together more than the workers can do: they have something in hand
+            load = Load(site, pause=1.0)
             load.start()
             for n in range(rounds):
-                await load.more(30)
+                await load.more(10)
+                await load.burst(80)
                 sleeper = f"worker {1 + n % 2}"
                 site.signal(sleeper, signal.SIGSTOP)
                 await asyncio.sleep(1.6 * TERM / 1e6)
