@@ -46,14 +46,14 @@ class PostgresServer:
         _run(self.home, f"pg_ctl -D {self.home}/data -w -m {how} stop")
 
     def kill(self) -> None:
-        """kill -9 of the server and all that it started."""
-        leader = int((self.home / "data/postmaster.pid").read_text().split()[0])
-        children = subprocess.run(["pgrep", "-P", str(leader)], capture_output=True, text=True, check=False)
-        all_of_it = (leader, *map(int, children.stdout.split()))
-        for process in all_of_it:
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
-        while any(map(_lives, all_of_it)):
+        """kill -9 of the server and all that it started. As long as its process is known, another does not start."""
+        leader = (self.home / "data/postmaster.pid").read_text().split()[0]
+        while processes := _within(self.home / "data"):
+            for process in processes:
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+            time.sleep(0.01)
+        while Path(f"/proc/{leader}").exists():
             time.sleep(0.01)
 
 
@@ -75,13 +75,15 @@ def postgres_server(*settings: str) -> Iterator[PostgresServer]:
         shutil.rmtree(home)
 
 
-def _lives(process: int) -> bool:
-    """One that is dead may stay for a while, until whoever inherits it looks."""
-    try:
-        stat = Path(f"/proc/{process}/stat").read_text()
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] != "Z"
+def _within(folder: Path) -> list[int]:
+    """The processes that work there; one that is dead has no place any more."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                if (entry / "cwd").readlink() == folder:
+                    found.append(int(entry.name))
+    return found
 
 
 def _run(home: Path, command: str) -> None:
