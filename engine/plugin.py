@@ -247,6 +247,8 @@ def answer(name: str) -> Callable[[_T], _T]:
 
 
 FORMATS: dict[str, Format] = {}
+SEVERAL = frozenset({"batch", "several-messages"})
+"""Why a parser refuses what a splitter may take apart."""
 
 
 def format_(name: str, format: Format) -> Format:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Literal
 
 from engine.message import Accepted, Duplicate, Receipt, Refused, Unavailable, Uncertain
+from formats import hl7v2
 from formats.hl7v2.acknowledgement import MODES, Mode, acknowledgement, asked, mode
 from formats.hl7v2.msh import UNREADABLE, Header
 from store.reason import Reason
@@ -93,8 +93,7 @@ class Acknowledger:
     def _now(self) -> bytes:
         second = self._clock() // 1_000_000
         if second != self._second[0]:
-            text = datetime.fromtimestamp(second, UTC).strftime("%Y%m%d%H%M%S+0000")
-            self._second = (second, text.encode())
+            self._second = (second, hl7v2.written(second * 1_000_000))
         return self._second[1]
 
 

@@ -4,9 +4,9 @@ batch (v2.5.1: 2.10.3, 2.15.2, 2.15.6)."""
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Annotated, Literal
 
@@ -147,7 +147,7 @@ def part(gathered: list[bytes], most: int) -> Part:
 def acknowledgement(about: Envelope, refused: list[Part], problem: Reason | None) -> bytes:
     """A batch of acknowledgements for what was refused, and only for that (2.10.3.3: our reading of "only those in
     error"); BHS-12 and FHS-12 refer to the control ids of what is answered."""
-    now = datetime.now(UTC).strftime("%Y%m%d%H%M%S+0000").encode()
+    now = hl7v2.written(time.time_ns() // 1000)
     lines = [
         _header(name, about.headers.get(name), now) for name in (b"FHS", b"BHS") if name in about.headers
     ]
@@ -193,7 +193,7 @@ def gathered(
     first = msh.read(parts[0].body) or msh.UNREADABLE
     asked = (sending_application, sending_facility, receiving_application, receiving_facility)
     own = [text.encode() or field for text, field in zip(asked, first.fields[3:7], strict=True)]
-    now = datetime.fromtimestamp(when // 1_000_000, UTC).strftime("%Y%m%d%H%M%S+0000").encode()
+    now = hl7v2.written(when)
     separator, characters = first.fields[1:3]
     rest = [characters, *own, now, b"", name.encode(), b"", control.encode()]
     lines = [separator.join([head, *rest]) for head in (b"FHS", b"BHS")[0 if file else 1 :]]

@@ -14,7 +14,7 @@ from adapters.mllp.acknowledgement import Acknowledger
 from adapters.mllp.doorman import Doorman
 from adapters.mllp.framing import Event, Frame, Framer, Noise, Overlong, Truncated, block
 from engine.message import Receipt, Received, Uncertain
-from engine.plugin import Intake
+from engine.plugin import SEVERAL, Intake
 from formats.hl7v2 import msh
 from formats.hl7v2.msh import Header
 from store.reason import Reason
@@ -26,8 +26,6 @@ BYTES = 4 << 20
 LINGER = 2.0
 """Seconds that a sender has to take its last answers and close."""
 
-SEVERAL = frozenset({"batch", "several-messages"})
-"""Why a block is no message, and yet may be taken."""
 _IDLE = b" \t\r\n\0"  # what senders put between blocks, or into empty ones, to keep a connection alive
 
 log = structlog.get_logger("mllp")

@@ -49,8 +49,7 @@ class MllpSource(Taking, tls.Listening):
         if found := self.problems():
             raise ValueError("; ".join(found))
         doorman = Doorman(self.allow, self.max_connections, self.max_per_peer)
-        listener = self.listener(intake, doorman)
-        listener.single = self.single
+        listener = self.listener(intake, doorman, single=self.single)
         context = self.context()
         loop = asyncio.get_running_loop()
         server = await loop.create_server(

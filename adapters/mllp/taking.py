@@ -55,7 +55,7 @@ class Taking:
             found.append("codes: AA may not be said of a message that nobody takes")
         return found
 
-    def listener(self, intake: Intake, doorman: Doorman) -> Listener:
+    def listener(self, intake: Intake, doorman: Doorman, *, single: bool = False) -> Listener:
         """What its connections share."""
         original = self.acknowledge == "original"
         acknowledger = Acknowledger(
@@ -65,7 +65,9 @@ class Taking:
         def framer() -> Framer:
             return Framer(self.max_frame, require_final_cr=self.require_final_cr)
 
-        return Listener(intake, acknowledger, framer, doorman, self.idle, sequence=self.sequence)
+        return Listener(
+            intake, acknowledger, framer, doorman, self.idle, sequence=self.sequence, single=single
+        )
 
 
 def _odd(combinations: Mapping[str, str]) -> Iterator[tuple[str, str]]:

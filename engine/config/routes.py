@@ -123,6 +123,11 @@ def _acknowledged(parts: Parts) -> Iterator[Problem]:
         yield from _known(
             *of, "destination", "to", listed(entry, "to"), parts.destination_names, ACKNOWLEDGED
         )
+        partner = parts.partners.get(entry.get("to", ""))
+        if partner and (partner.gather or partner.sequence):
+            text = f'what goes to "{partner.name}" is one lane, and each answer is one of its own'
+            place = parts.routes.place(ACKNOWLEDGED, n, "to")
+            yield error(place, "wrong-value", text, "give it a destination without gather: and sequence:")
         for i, name in enumerate(listed(entry, "from_")):
             values = parts.channels[name].values if name in parts.channels else {}
             place = parts.routes.place(ACKNOWLEDGED, n, "from", i)
@@ -132,7 +137,7 @@ def _acknowledged(parts: Parts) -> Iterator[Problem]:
                 yield error(place, "wrong-value", text, "leave the channel out")
             if values.get("ack", "stored") != "stored":
                 text = f'channel "{name}" tells its senders at once what became of their messages'
-                yield error(place, "wrong-value", text, f"leave {name} out, or ack: {values['ack']}")
+                yield error(place, "wrong-value", text, f"leave {name} out here, or its ack: there")
 
 
 def _returned(parts: Parts, n: int, entry: Entry) -> Iterator[Problem]:

@@ -31,6 +31,7 @@ from engine.message import (
     Unavailable,
     Uncertain,
 )  # fmt: skip
+from engine.plugin import SEVERAL
 from engine.runtime import clock
 from engine.runtime.compute import computed
 from engine.runtime.counting import counted
@@ -46,8 +47,6 @@ REFUSED_BYTES_PER_PEER = 16 * 1024 * 1024
 BRIEF = 32 * 1024
 """Bytes of a message that may be computed while the event loop waits: about a millisecond's work."""
 HEAD = 64 * 1024
-SEVERAL = frozenset({"batch", "several-messages"})
-"""Why a parser refuses what a splitter takes apart."""
 NOBODY = Reason("unknown-feed", "no channel on this source takes messages of this sender", "MSH-3")
 log = structlog.get_logger("intake")
 T = TypeVar("T")

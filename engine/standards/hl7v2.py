@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from engine.plugin import Feed, Format, format_
 from engine.subject import identifiers, patient_of, time_of
@@ -103,7 +102,7 @@ def _acknowledge(head: bytes, ours: bool, reason: Reason | None, now: int) -> by
     """MSH-10 is the delivery's, as of any message that goes out; it asks for an accept acknowledgement, and for nothing
     else (2.9.3)."""
     code = b"AA" if reason is None else b"AR" if ours else b"AE"
-    when = datetime.fromtimestamp(now // 1_000_000, UTC).strftime("%Y%m%d%H%M%S+0000").encode()
+    when = hl7v2.written(now)
     header = msh.read(head) or msh.UNREADABLE
     return acknowledgement(header, code, b"", when, reason, accept=b"AL", application=b"NE")
 

@@ -7,7 +7,7 @@ from formats.hl7v2.null import NULL, Null
 from formats.hl7v2.path import Path, path
 from formats.hl7v2.segment import Segment
 from formats.hl7v2.separators import STANDARD, Separators
-from formats.hl7v2.timestamp import Timestamp, timestamp
+from formats.hl7v2.timestamp import Timestamp, timestamp, written
 from formats.hl7v2.view import Message, parse
 
 __all__ = [
@@ -27,4 +27,5 @@ __all__ = [
     "parse",
     "path",
     "timestamp",
+    "written",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
@@ -66,6 +66,11 @@ def _minutes(offset: str) -> int | None:
     if minutes > 59 or total > 14 * 60:
         return None
     return -total if offset[0] == "-" else total
+
+
+def written(micros: int) -> bytes:
+    """A moment (microseconds since the epoch) as TS writes it, to the second, in UTC (2.A.77)."""
+    return datetime.fromtimestamp(micros // 1_000_000, UTC).strftime("%Y%m%d%H%M%S+0000").encode()
 
 
 def _zone_minutes(local: datetime, zone: ZoneInfo) -> int:

@@ -179,6 +179,7 @@ def answer(control: str, of: str, code: str, asks: str) -> bytes:
         ("{from: adt, to: nobody}", "unknown-destination"),
         ("{from: adt, to: answers, combinations: {AL/AL: C/A}}", "wrong-value"),
         ("{from: fast, to: answers}", "wrong-value"),
+        ("{from: adt, to: counted}", "wrong-value"),
     ],
 )
 def test_what_cannot_be_is_told_with_its_place(tmp_path: Path, wrong: str, said: str) -> None:
@@ -187,7 +188,11 @@ def test_what_cannot_be_is_told_with_its_place(tmp_path: Path, wrong: str, said:
         {
             "channels/adt.yaml": channel("adt"),
             "channels/fast.yaml": channel("fast", "mllp: {port: 0}", "ack: processed"),
-            "routes.yaml": ROUTES.format(port=1, more="").replace("{from: adt, to: answers}", wrong),
+            "routes.yaml": ROUTES.format(port=1, more="")
+            .replace("{from: adt, to: answers}", wrong)
+            .replace(
+                "routes: []", "  counted: {mllp: {host: 127.0.0.1, port: 1}, sequence: true}\nroutes: []"
+            ),
         },
     )
     command = [sys.executable, "-m", "engine.cli", "check", "--config", str(site.config)]
@@ -195,7 +200,7 @@ def test_what_cannot_be_is_told_with_its_place(tmp_path: Path, wrong: str, said:
     told = checked.stdout + checked.stderr
     assert checked.returncode == 1, told
     assert said in told
-    assert "routes.yaml:6" in told
+    assert "routes.yaml:7" in told
 
 
 async def test_a_site_has_its_own_way(tmp_path: Path) -> None:
